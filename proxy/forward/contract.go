@@ -1,0 +1,96 @@
+// Package forward is one request's life: match, filters, candidates, attempts,
+// record. It owns the interfaces that protocols and the link implement and that
+// the root injects; it knows no HTTP engine.
+package forward
+
+import (
+	"context"
+	"time"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/observe"
+	"github.com/navehq/nave/proxy/pick"
+)
+
+// Call is one request on its way to a backend: matched, admitted, its filters
+// applied. A Protocol answers it through Answer, so that response filters and
+// the record see every answer.
+type Call struct {
+	Exchange message.Exchange
+	// Request is as the filters left it; Body may be read once.
+	Request *message.Request
+	Self    *table.Self
+	Backend *table.Backend
+	// Find looks up other resources of the table that the request was matched by.
+	Find   func(table.ID) table.Resource
+	Record *observe.Record
+	// Principal is who was authenticated: a stable name, "" for nobody.
+	Principal string
+	// Timeout bounds the whole call where the route says so; BackendTimeout one attempt.
+	Timeout        time.Duration
+	BackendTimeout time.Duration
+	Retry          *table.Retry
+	// Only is set on a call that came over the link: it is served by this one
+	// candidate here and by nobody else.
+	Only *pick.Candidate
+	// Word is this request's random word.
+	Word uint64
+	// respond applies the response filters to a head before it is sent.
+	respond func(status int, h *message.Header)
+}
+
+// Protocol serves the calls to one kind of backend: plain HTTP, models, tools.
+// It answers through call.Start, call.Exchange.Write and call.Exchange.Finish.
+type Protocol interface {
+	Serve(ctx context.Context, call *Call)
+}
+
+// Sender carries attempts: to an endpoint where the candidate is local, over
+// the link where it is another cluster's.
+type Sender interface {
+	// Decide orders the candidates of the call's backend.
+	Decide(call *Call, needs pick.Needs) pick.Decision
+	// Send sends one attempt and returns the head of its answer. A local
+	// candidate gets req as it is, with Authority and the dial's TLS taken from
+	// its Dial. Another cluster's gets req with the link's own headers added;
+	// req is then in the client's dialect.
+	Send(ctx context.Context, call *Call, to pick.Candidate, req *message.Request) (*message.Response, error)
+	// Done says what came of an attempt: evidence for ejection and latency.
+	Done(call *Call, to pick.Candidate, o Outcome)
+	// Move says that the call goes on to another candidate: the metric and the
+	// record's reason. It is false where attempts, deadline or the retry budget
+	// do not allow it.
+	Move(call *Call, from pick.Candidate, why table.Trigger) bool
+}
+
+// Outcome is what came of an attempt. Err is nil where an answer's head came.
+type Outcome struct {
+	Err    error
+	Status int
+	// Failed is the trigger that the outcome amounts to, "" for none.
+	Failed table.Trigger
+	// Quota names the owner of a quota that refused (rules: a 429 sets aside
+	// the quota's owner); "" is the candidate itself.
+	Quota string
+	// RetryAfter is how long the other side asked to be left alone.
+	RetryAfter time.Duration
+	// FirstByte is the time from sending to the first meaningful byte.
+	FirstByte time.Duration
+}
+
+// Start sends the head of the answer, response filters applied.
+func (c *Call) Start(status int, h *message.Header, length int64) error {
+	if c.respond != nil {
+		c.respond(status, h)
+	}
+	c.Record.Status = status
+	return c.Exchange.Start(status, h, length)
+}
+
+// NotProcessed is implemented by errors that know that the other side has not
+// begun to work on the request, so that repeating it is safe for any method.
+type NotProcessed interface {
+	error
+	NotProcessed() bool
+}
