@@ -89,7 +89,9 @@ func NewIndex[K comparable, V any, IK comparable](in *Input[K, V], name string, 
 }
 
 // bucket is a sorted list that shares its structure with its neighbours in time.
-type bucket[K comparable] struct{ m *immutable.SortedMap[K, struct{}] }
+type bucket[K comparable] struct {
+	m *immutable.SortedMap[K, struct{}]
+}
 
 func list[K comparable](v any) []K {
 	b := v.(bucket[K])
