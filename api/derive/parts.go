@@ -180,6 +180,15 @@ func NewRule[K comparable, V any](s *Schema, name string, run func(*Look, K) V, 
 	})}
 }
 
+// Schema is the schema that the input is part of.
+func (in *Input[K, V]) Schema() *Schema { return in.schema }
+
+// Peek derives a value outside of any rule; tx is not to be committed.
+func (r *Rule[K, V]) Peek(tx *Tx, key K) V {
+	c, _ := tx.read(node{r.part, key})
+	return c.value.(V)
+}
+
 // Get looks the derived value up.
 func (r *Rule[K, V]) Get(l *Look, key K) V {
 	c, _ := l.read(node{r.part, key})
