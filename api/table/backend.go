@@ -20,9 +20,13 @@ type Backend struct {
 	// Fleet tells that proxies of other clusters may send here over the link.
 	Fleet bool `json:"fleet,omitempty"`
 	// Groups are tried in order. An HTTP backend has one group with one member.
-	Groups   [][]Member `json:"groups,omitempty"`
-	MCP      *MCP       `json:"mcp,omitempty"`
-	Failover Failover   `json:"failover,omitzero"`
+	Groups [][]Member `json:"groups,omitempty"`
+	// Serves are members that this cluster declares under the backend's name and
+	// the table's own declaration does not: never candidates here, but what a
+	// request over the link may name.
+	Serves   []Member `json:"serves,omitempty"`
+	MCP      *MCP     `json:"mcp,omitempty"`
+	Failover Failover `json:"failover,omitzero"`
 	// Closed answers 500 and says why.
 	Closed string `json:"closed,omitempty"`
 }
@@ -46,6 +50,22 @@ type Member struct {
 	Instances []Instance `json:"instances"`
 }
 
+// ModelAt is what is declared about the model as the instance's cluster has it.
+func (m *Member) ModelAt(i *Instance) *Model {
+	if i.Model != nil {
+		return i.Model
+	}
+	return m.Model
+}
+
+// ServerAt is what is declared about the server as the instance's cluster has it.
+func (m *Member) ServerAt(i *Instance) *Server {
+	if i.Server != nil {
+		return i.Server
+	}
+	return m.Server
+}
+
 // Instance is a member at one cluster. Exactly one of Dial and Closed is set
 // where Cluster is this cluster; neither elsewhere, since addresses and
 // credentials stay where they are declared.
@@ -56,6 +76,10 @@ type Instance struct {
 	Region string `json:"region,omitempty"`
 	Dial   *Dial  `json:"dial,omitempty"`
 	Auth   *Auth  `json:"auth,omitempty"`
+	// Model and Server are set where this cluster declares them otherwise than
+	// the member: another deployment, another path. See Member.ModelAt.
+	Model  *Model  `json:"model,omitempty"`
+	Server *Server `json:"server,omitempty"`
 	// Closed takes the instance out of the candidates and says why.
 	Closed string `json:"closed,omitempty"`
 }
