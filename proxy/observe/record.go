@@ -1,5 +1,7 @@
-// Package observe turns what a proxy knows of a request into a log line,
-// metrics and the audit record. It decides nothing about the request.
+// Package observe turns what a proxy knows of a request into an access-log line
+// and metrics, named as agentgateway names them, with Nave's own beside. It
+// decides nothing about the request and never writes a secret, a prompt or a
+// query string.
 package observe
 
 import (
@@ -12,6 +14,7 @@ import (
 type Record struct {
 	Start    time.Time
 	Cluster  string
+	Tenant   string
 	Gateway  string // namespace/name
 	Listener string // section name
 	Bind     string // address/port that it came in by
@@ -33,8 +36,9 @@ type Record struct {
 	Reason string
 	Error  string
 
-	// ServedBy is the key of the candidate that answered.
+	// ServedBy is the key of the candidate that answered, Region where it computes.
 	ServedBy string
+	Region   string
 	Attempts int
 	// FailoverReason is why the last move to another candidate was made.
 	FailoverReason string
