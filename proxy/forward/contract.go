@@ -34,6 +34,13 @@ type Call struct {
 	// Only is set on a call that came over the link: it is served by this one
 	// candidate here and by nobody else.
 	Only *pick.Candidate
+	// Replica, where set, names the proxy (its table.LinkProxy.ID) of the
+	// candidate's cluster that is to serve: Send then takes the link to it, also
+	// where the cluster is the proxy's own.
+	Replica string
+	// OriginAllowed is set where a CORS filter of the rule allowed the request's
+	// Origin.
+	OriginAllowed bool
 	// Word is this request's random word.
 	Word uint64
 	// respond applies the response filters to a head before it is sent.

@@ -81,6 +81,8 @@ type Needs struct {
 type Choice struct {
 	Candidate
 	Reason string
+	// Ejected tells that it stands where it does because it was set aside.
+	Ejected bool
 }
 
 // Rejection is a candidate that may not serve, and why.
