@@ -68,8 +68,11 @@ type Peer struct {
 	// Gossip is host:port of its leading spoke as the receiver reaches it.
 	Gossip string `json:"gossip,omitempty"`
 	// PublicKey seals secrets to its spoke (HPKE, X25519).
-	PublicKey []byte            `json:"publicKey,omitempty"`
-	Proxies   []table.LinkProxy `json:"proxies,omitempty"`
+	PublicKey []byte `json:"publicKey,omitempty"`
+	// Intermediate is the cluster's certificate, DER: what it declares is signed
+	// with its key.
+	Intermediate []byte            `json:"intermediate,omitempty"`
+	Proxies      []table.LinkProxy `json:"proxies,omitempty"`
 }
 
 // ID is peer and the cluster.

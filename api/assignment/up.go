@@ -17,6 +17,8 @@ type Facts struct {
 	Gossip string `json:"gossip,omitempty"`
 	// PublicKey seals secrets to this spoke (HPKE, X25519).
 	PublicKey []byte `json:"publicKey,omitempty"`
+	// Intermediate is its certificate, DER.
+	Intermediate []byte `json:"intermediate,omitempty"`
 	// Proxies run here, with their link addresses as they see themselves.
 	Proxies []ProxyFacts `json:"proxies,omitempty"`
 	// Certificate is when the spoke's identity expires.

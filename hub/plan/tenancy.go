@@ -97,7 +97,7 @@ func peer(c fleet.Cluster, facts *assignment.Facts, viewer string, views []fleet
 	if viewer == c.Name {
 		views = nil
 	}
-	p.PublicKey = facts.PublicKey
+	p.PublicKey, p.Intermediate = facts.PublicKey, facts.Intermediate
 	if facts.Gossip != "" {
 		p.Gossip = fleet.Translate(views, viewer, facts.Gossip)
 	}
