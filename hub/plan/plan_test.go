@@ -281,4 +281,3 @@ func BenchmarkOneChangedRoute(b *testing.B) {
 		})
 	}
 }
-
