@@ -115,7 +115,7 @@ func (l *link) answer() bool {
 	if len(l.acks) == 0 {
 		return false
 	}
-	if _, err := l.source.Acked(l.acks[0]); err != nil {
+	if _, _, err := l.source.Acked(l.acks[0]); err != nil {
 		l.t.Fatal(err)
 	}
 	l.acks = l.acks[1:]
@@ -417,11 +417,11 @@ func TestNacksReachTheSource(t *testing.T) {
 	l.connect()
 	l.send(0)
 	want := []stream.Nack{{ID: id, Hash: stream.HashOf([]byte("x")), Error: "no such filter"}}
-	got, err := l.source.Acked(stream.Ack{Nonce: 1, Nacks: want})
-	if err != nil || !cmp.Equal(got, want) {
+	mark, got, err := l.source.Acked(stream.Ack{Nonce: 1, Nacks: want})
+	if err != nil || mark != "r1" || !cmp.Equal(got, want) {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	if _, err := l.source.Acked(stream.Ack{Nonce: 1}); err == nil {
+	if _, _, err := l.source.Acked(stream.Ack{Nonce: 1}); err == nil {
 		t.Fatal("the same delta was acknowledged twice")
 	}
 }

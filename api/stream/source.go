@@ -243,24 +243,26 @@ func (s *Source) fill(d *Delta, maxBytes int) int {
 	return size
 }
 
-// Acked takes the answer to a delta and returns what was refused. An answer to
-// a delta that was not sent on this connection is an error.
-func (s *Source) Acked(a Ack) ([]Nack, error) {
+// Acked takes the answer to a delta and returns its mark ("" where it had none)
+// and what was refused. An answer to a delta that was not sent on this
+// connection is an error.
+func (s *Source) Acked(a Ack) (string, []Nack, error) {
 	i := slices.IndexFunc(s.inflight, func(f flight) bool { return f.nonce == a.Nonce })
 	if i < 0 {
-		return nil, fmt.Errorf("ack of nonce %d: %w", a.Nonce, errNoSuchNonce)
+		return "", nil, fmt.Errorf("ack of nonce %d: %w", a.Nonce, errNoSuchNonce)
 	}
 	for _, f := range s.inflight[:i+1] {
 		s.bytes -= f.bytes
 	}
-	if mark := s.inflight[i].mark; mark != "" {
+	mark := s.inflight[i].mark
+	if mark != "" {
 		s.hold = a.Hold
 		if a.Hold == "" {
 			s.acked = mark
 		}
 	}
 	s.inflight = slices.Delete(s.inflight, 0, i+1)
-	return a.Nacks, nil
+	return mark, a.Nacks, nil
 }
 
 // Standing is how far a source's peer is.

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // Bounds of one resource. A resource is one declaration or a shard of some,
@@ -100,6 +101,9 @@ func (r *Resource) check() error {
 	if len(r.Payload) > MaxPayload || len(r.Origin) > MaxName || len(r.Signature) > MaxName || len(r.Extra) > maxExtra {
 		return fmt.Errorf("resource %q: larger than allowed (payload %d bytes of at most %d)", r.ID(), len(r.Payload), MaxPayload)
 	}
+	if !utf8.ValidString(r.Origin) {
+		return fmt.Errorf("resource %q: origin is not UTF-8", r.ID())
+	}
 	return nil
 }
 
@@ -109,6 +113,9 @@ func (id ID) check() error {
 	}
 	if len(id.Kind) > MaxName || len(id.Key) > MaxName {
 		return errors.New("a resource's kind or key is too long")
+	}
+	if !utf8.ValidString(id.Kind) || !utf8.ValidString(id.Key) {
+		return fmt.Errorf("resource %q: kind or key is not UTF-8", id)
 	}
 	return nil
 }

@@ -1,0 +1,108 @@
+// Package keep stores the one secret blob that an identity consists of: on
+// disk, readable by its owner only, replaced as a whole. It never looks inside.
+package keep
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// ErrConflict is returned by Save when somebody else has saved since.
+var ErrConflict = errors.New("kept state was changed by another writer")
+
+// maxSize bounds what Load reads: a certificate authority with thousands of
+// clusters takes a small part of it.
+const maxSize = 16 << 20
+
+// Keeper holds a blob and says which version of it this is. A Kubernetes Secret
+// with its resourceVersion is one, a File another.
+type Keeper interface {
+	// Load returns the blob and its version, or an error that is fs.ErrNotExist
+	// where nothing was saved yet.
+	Load() (blob []byte, version string, err error)
+	// Save replaces the version that was loaded ("" for nothing) and returns the
+	// new one, or ErrConflict.
+	Save(blob []byte, version string) (string, error)
+}
+
+// File keeps a blob in a file with mode 0600, in a directory with mode 0700,
+// both made as needed.
+type File struct {
+	path string
+	mu   sync.Mutex
+}
+
+// NewFile returns the keeper of one path.
+func NewFile(path string) *File { return &File{path: path} }
+
+// Load reads the file. One that others may read is refused.
+func (f *File) Load() ([]byte, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.load()
+}
+
+func (f *File) load() ([]byte, string, error) {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading kept identity: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, "", fmt.Errorf("reading kept identity %q: mode is %o, want 600", f.path, info.Mode().Perm())
+	}
+	if info.Size() > maxSize {
+		return nil, "", fmt.Errorf("reading kept identity %q: %d bytes, at most %d are read", f.path, info.Size(), maxSize)
+	}
+	blob, err := os.ReadFile(f.path)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading kept identity: %w", err)
+	}
+	return blob, version(blob), nil
+}
+
+// Save writes a new file beside the old one and renames it over that, so that
+// a crash leaves one or the other.
+func (f *File) Save(blob []byte, old string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, now, err := f.load()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if now != old {
+		return "", ErrConflict
+	}
+	if err := f.replace(blob); err != nil {
+		return "", fmt.Errorf("keeping identity: %w", err)
+	}
+	return version(blob), nil
+}
+
+func (f *File) replace(blob []byte) error {
+	dir := filepath.Dir(f.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".keep-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(blob)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), f.path)
+}
+
+func version(blob []byte) string {
+	sum := sha256.Sum256(blob)
+	return hex.EncodeToString(sum[:8])
+}
