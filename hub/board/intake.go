@@ -1,0 +1,195 @@
+package board
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/stream"
+	"github.com/navehq/nave/api/wire"
+	"github.com/navehq/nave/hub/fleet"
+	"github.com/navehq/nave/hub/plan"
+)
+
+var (
+	errForeign      = errors.New("speaks for another cluster")
+	errUnregistered = errors.New("cluster is no longer registered")
+)
+
+// handler takes what one cluster pushes.
+func (b *Board) handler(cluster string, m *member) wire.Handler {
+	return wire.Handler{
+		OnChanges: func(r stream.Release) []stream.Nack { return b.intake(cluster, m, r.Changes) },
+		OnSynced: func() {
+			b.mu.Lock()
+			m.synced = true
+			b.mu.Unlock()
+			b.Open()
+		},
+		OnHeartbeat: func(wire.Beat) { b.heard(m, true) },
+		OnHello:     func(wire.Greeting) error { b.heard(m, true); return nil },
+		OnAcked: func(_ string, nacks []stream.Nack, hold string) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			m.nacks, m.hold = nacks, hold
+		},
+		OnDisconnect: func(err error) {
+			b.heard(m, false)
+			b.opts.Log.Warn("lose the stream of a spoke", "cluster", cluster, "cause", err)
+		},
+	}
+}
+
+func (b *Board) heard(m *member, up bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.up = up
+	if up {
+		m.heard = b.opts.Now()
+	}
+}
+
+// intake takes a state that a cluster released and answers what it refuses.
+func (b *Board) intake(cluster string, m *member, changes []stream.Change) []stream.Nack {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.heard = b.opts.Now()
+	var nacks []stream.Nack
+	var edits []plan.Edit
+	for _, c := range changes {
+		edit, err := b.take(m, cluster, c)
+		if err != nil {
+			nacks = append(nacks, stream.Nack{ID: c.ID(), Hash: c.Hash, Error: err.Error()})
+			b.opts.Log.Warn("refuse what a spoke pushed", "cluster", cluster, "resource", c.ID().String(), "err", err)
+			continue
+		}
+		edits = append(edits, edit...)
+	}
+	b.opts.Store.Put(cluster, changes)
+	b.apply(edits)
+	return nacks
+}
+
+// take turns one pushed resource into edits of the plan; the caller holds the lock.
+func (b *Board) take(m *member, cluster string, c stream.Change) ([]plan.Edit, error) {
+	id := c.ID()
+	if id == stream.TombstoneID(stream.ID{Kind: string(assignment.KindDeclaration), Key: keyOfTombstone(id)}) {
+		m.tombstones[id] = c.Resource
+		return nil, nil
+	}
+	if c.Deleted {
+		return b.takeAway(m, cluster, id)
+	}
+	r, err := assignment.Decode(assignment.Kind(c.Kind), c.Key, c.Payload)
+	if errors.Is(err, assignment.ErrUnknownKind) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch r := r.(type) {
+	case *assignment.Declaration:
+		return b.takeDeclaration(m, cluster, c.Resource, r)
+	case *assignment.Facts:
+		if r.Cluster != cluster {
+			return nil, fmt.Errorf("facts of %q: %w", r.Cluster, errForeign)
+		}
+		m.facts = r
+		return []plan.Edit{plan.PutFacts(r)}, nil
+	case *assignment.Sealed:
+		if r.From != cluster {
+			return nil, fmt.Errorf("a secret from %q: %w", r.From, errForeign)
+		}
+		return []plan.Edit{plan.PutSealed(r)}, nil
+	case *assignment.Sample:
+		if r.From != cluster {
+			return nil, fmt.Errorf("a sample from %q: %w", r.From, errForeign)
+		}
+		m.samples[c.Key] = r
+	case *assignment.Status:
+		m.statuses[c.Key] = r
+	case *assignment.Problems:
+		m.problems[c.Key] = r.List
+	default:
+		return nil, fmt.Errorf("%s does not come from a spoke", c.Kind)
+	}
+	return nil, nil
+}
+
+func keyOfTombstone(id stream.ID) string {
+	prefix := string(assignment.KindDeclaration) + "/"
+	if len(id.Key) > len(prefix) && id.Key[:len(prefix)] == prefix {
+		return id.Key[len(prefix):]
+	}
+	return ""
+}
+
+func (b *Board) takeDeclaration(m *member, cluster string, envelope stream.Resource, body *assignment.Declaration) ([]plan.Edit, error) {
+	if body.Cluster != cluster || envelope.Origin != cluster {
+		return nil, fmt.Errorf("a declaration of %q: %w", body.Cluster, errForeign)
+	}
+	d, err := fleet.Read(body, envelope.Hash)
+	if err != nil {
+		return nil, err
+	}
+	m.raw[envelope.ID()] = envelope
+	return append(b.claim(d), plan.PutDeclaration(d)), nil
+}
+
+// claim records the first claimant of a placed Gateway's name.
+func (b *Board) claim(d *fleet.Declaration) []plan.Edit {
+	if d.ID.Key.Kind != "Gateway" {
+		return nil
+	}
+	name := plan.ClaimName(d.ID.Key)
+	if d.Placement == "" || d.Placement == "Local" {
+		return b.release(d.ID)
+	}
+	if _, taken := b.claims[name]; taken {
+		return nil
+	}
+	if err := b.opts.Store.SetClaim(name, d.ID.Cluster); err != nil {
+		b.opts.Log.Error("keep a claim", "claim", name, "cluster", d.ID.Cluster, "err", err)
+	}
+	b.claims[name] = d.ID.Cluster
+	return []plan.Edit{plan.PutClaim(name, d.ID.Cluster)}
+}
+
+// release frees what a declaration claimed, if it was the holder.
+func (b *Board) release(id fleet.DeclarationID) []plan.Edit {
+	name := plan.ClaimName(id.Key)
+	if id.Key.Kind != "Gateway" || b.claims[name] != id.Cluster {
+		return nil
+	}
+	if err := b.opts.Store.SetClaim(name, ""); err != nil {
+		b.opts.Log.Error("free a claim", "claim", name, "cluster", id.Cluster, "err", err)
+	}
+	delete(b.claims, name)
+	return []plan.Edit{plan.DropClaim(name)}
+}
+
+func (b *Board) takeAway(m *member, cluster string, id stream.ID) ([]plan.Edit, error) {
+	switch assignment.Kind(id.Kind) {
+	case assignment.KindDeclaration:
+		envelope, ok := m.raw[id]
+		if !ok {
+			return nil, nil
+		}
+		delete(m.raw, id)
+		var body assignment.Declaration
+		if r, err := assignment.Decode(assignment.KindDeclaration, id.Key, envelope.Payload); err == nil {
+			body = *r.(*assignment.Declaration)
+		}
+		d := fleet.DeclarationID{Cluster: cluster, Key: body.Key}
+		return append(b.release(d), plan.DropDeclaration(d)), nil
+	case assignment.KindSealed:
+		return []plan.Edit{plan.DropSealed(id.Key)}, nil
+	case assignment.KindStatus:
+		delete(m.statuses, id.Key)
+	case assignment.KindProblems:
+		delete(m.problems, id.Key)
+	case assignment.KindSample:
+		delete(m.samples, id.Key)
+	}
+	return nil, nil
+}
