@@ -1,6 +1,9 @@
 package message
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Field is one header line. Name keeps the spelling it arrived with; two names
 // are the same header when they differ only in the case of ASCII letters.
@@ -92,6 +95,9 @@ func (h *Header) All() iter.Seq[Field] {
 		}
 	}
 }
+
+// Grow makes room for n more fields, so that adding them allocates once.
+func (h *Header) Grow(n int) { h.fields = slices.Grow(h.fields, n) }
 
 // Len is the number of fields.
 func (h *Header) Len() int { return len(h.fields) }

@@ -42,11 +42,16 @@ type Request struct {
 	Protocol  Protocol
 	Header    Header
 	// Body is nil where the request has none. Reading to io.EOF leaves Trailer
-	// filled. Body need not be closed by a handler of a received request.
+	// filled. Body need not be closed by a handler of a received request. A
+	// client engine closes a Body that is an io.Closer when the answer ended
+	// before all of it was sent; Close must then end a Read that is waiting.
 	Body          io.Reader
 	ContentLength int64
 	Trailer       Header
 	Upgrade       string
+	// Inform is set by who sends a request and wants its 1xx answers (100 and
+	// 101 excepted). It is called before Do returns; h is valid for the call.
+	Inform func(status int, h *Header)
 	// Connection facts, set on received requests.
 	Remote netip.AddrPort
 	Local  netip.AddrPort
