@@ -38,6 +38,7 @@ func TestClientStatus(t *testing.T) {
 		{"overloaded is not in OpenAI's list", chat.Error{Status: 529}, 503},
 		{"kept", chat.Error{Status: 504}, 504},
 		{"in a stream", chat.Error{InStream: true}, 502},
+		{"overloaded in a stream", chat.Error{InStream: true, Type: "overloaded_error"}, 503},
 		{"a timeout that a provider reports", chat.Error{Status: 408}, 502},
 		{"rate", chat.Error{Class: chat.RateLimit, Status: 400}, 429},
 		{"no money", chat.Error{Class: chat.Quota, Status: 402}, 429},

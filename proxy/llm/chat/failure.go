@@ -65,7 +65,7 @@ func (e *Error) Error() string {
 	if e.InStream {
 		where = "in the stream"
 	}
-	return fmt.Sprintf("calling the model: %s (%s, %s)", e.Message, e.Class, where)
+	return fmt.Sprintf("asking the model: %s (%s, %s)", e.Message, e.Class, where)
 }
 
 // ClientStatus is the HTTP status for a client once no candidate is left.
@@ -88,11 +88,11 @@ func (e *Error) ClientStatus() int {
 		}
 		return 400
 	}
-	switch e.Status {
-	case 500, 502, 503, 504:
-		return e.Status
-	case 529:
+	switch {
+	case e.Status == 529 || e.Type == "overloaded_error":
 		return 503
+	case e.Status == 500 || e.Status >= 502 && e.Status <= 504:
+		return e.Status
 	}
 	return 502
 }

@@ -59,12 +59,27 @@ func FeatureNamed(name string) Features {
 // Has tells whether f has every member of want.
 func (f Features) Has(want Features) bool { return f&want == want }
 
-// UnsupportedError says that a dialect cannot carry features of a request.
+// UnsupportedError says that a dialect cannot carry a request that another may.
+// The candidate is to be passed over; if none is left, Fault is the answer.
 type UnsupportedError struct {
 	Dialect  string
-	Features Features
+	Features Features // what it lacks, where that has a name
+	Param    string   // the field at fault, where it is one
+	What     string   // what is wrong with it
 }
 
 func (e *UnsupportedError) Error() string {
-	return "translating the request to " + e.Dialect + ": no " + e.Features.String() + " there"
+	return "translating the request to " + e.Dialect + ": " + e.what()
+}
+
+func (e *UnsupportedError) what() string {
+	if e.Features != 0 {
+		return "it has no " + e.Features.String()
+	}
+	return e.What
+}
+
+// Fault is the error for the client.
+func (e *UnsupportedError) Fault() *Error {
+	return &Error{Class: Caller, Status: 400, Type: "invalid_request_error", Code: "unsupported_by_provider", Param: e.Param, Message: e.Error()}
 }

@@ -56,19 +56,27 @@ func Estimate(inputBytes, outputBytes int) Tokens {
 	return t
 }
 
-// Fill puts estimates where a call that is known to have text has no count: a
-// provider that reports nothing, or a stream that broke off before it did.
+// Fill puts estimates where a call that is known to have text has no count, its
+// provider having reported nothing.
 func (t Tokens) Fill(inputBytes, outputBytes int) Tokens {
 	e := Estimate(inputBytes, outputBytes)
 	if t.Input == 0 && e.Input > 0 {
 		t.Input, t.Estimated = e.Input, true
 	}
-	if t.Output < 2 && e.Output > t.Output {
-		// Anthropic's first event already reports one token of output.
+	if t.Output == 0 && e.Output > 0 {
 		t.Output, t.Estimated = e.Output, true
 	}
 	t.Total = max(t.Total, t.Input+t.Output)
 	return t
+}
+
+// FillCut is Fill for a stream that broke off after a first report, whose
+// output counts only what had been said until then.
+func (t Tokens) FillCut(inputBytes, outputBytes int) Tokens {
+	if e := tokens(outputBytes); e > t.Output {
+		t.Output, t.Estimated = e, true
+	}
+	return t.Fill(inputBytes, outputBytes)
 }
 
 func tokens(n int) int64 { return int64((n + bytesPerToken - 1) / bytesPerToken) }

@@ -66,12 +66,18 @@ func TestEstimates(t *testing.T) {
 	}{
 		{"reported counts stand", reported, 4000, 4000, reported},
 		{"nothing reported", usage.Tokens{}, 41, 20, usage.Tokens{Input: 11, Output: 5, Total: 16, Estimated: true}},
-		{"a stream cut before its last report", usage.Tokens{Input: 10, Output: 1, Total: 11}, 0, 400,
-			usage.Tokens{Input: 10, Output: 100, Total: 110, Estimated: true}},
 		{"nothing read, nothing written", usage.Tokens{}, 0, 0, usage.Tokens{}},
 	} {
 		if d := cmp.Diff(tc.want, tc.t.Fill(tc.in, tc.out)); d != "" {
 			t.Errorf("%s:\n%s", tc.why, d)
 		}
+	}
+
+	cut := usage.Tokens{Input: 10, Output: 8, Total: 18}
+	if d := cmp.Diff(usage.Tokens{Input: 10, Output: 100, Total: 110, Estimated: true}, cut.FillCut(0, 400)); d != "" {
+		t.Errorf("a stream cut before its last report:\n%s", d)
+	}
+	if d := cmp.Diff(cut, cut.FillCut(400, 32)); d != "" {
+		t.Errorf("a stream cut right after its last report:\n%s", d)
 	}
 }

@@ -81,7 +81,7 @@ func (c *Cursor) peek() byte {
 // Enter goes into the container ahead, which must begin with kind ('{' or '[').
 func (c *Cursor) Enter(kind byte) bool {
 	if c.peek() != kind || c.err != nil {
-		c.Fail("a " + name(kind) + " is due here")
+		c.Fail(name(kind) + " is due here")
 		return false
 	}
 	if c.depth == MaxDepth {
@@ -101,13 +101,10 @@ func (c *Cursor) Enter(kind byte) bool {
 }
 
 func name(kind byte) string {
-	switch kind {
-	case '{':
-		return "object"
-	case '[':
-		return "list"
+	if kind == '{' {
+		return "an object"
 	}
-	return "string"
+	return "a list"
 }
 
 // Member goes on to the next member of the current object and returns its name

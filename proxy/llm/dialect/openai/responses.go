@@ -1,0 +1,110 @@
+package openai
+
+import (
+	"bytes"
+
+	"github.com/navehq/nave/proxy/llm/chat"
+	"github.com/navehq/nave/proxy/llm/dialect"
+	"github.com/navehq/nave/proxy/llm/dialect/failure"
+	"github.com/navehq/nave/proxy/llm/dialect/scan"
+	"github.com/navehq/nave/proxy/llm/sse"
+	"github.com/navehq/nave/proxy/llm/usage"
+)
+
+// responses follows the events of a streamed response and lets them pass.
+type responses struct {
+	stream
+}
+
+func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
+	if ev.Data == nil || s.done {
+		return ev.Raw, n
+	}
+	data := bytes.TrimSpace(ev.Data)
+	if string(data) == "[DONE]" {
+		// Some compatible servers send it; it ends nothing here.
+		return nil, n
+	}
+	kind, meaningful, err := s.readEvent(data)
+	if err != nil {
+		return nil, dialect.Note{Err: failure.BrokenEvent(ev.Raw, err)}
+	}
+	if kind == "" {
+		kind = string(ev.Name)
+	}
+	switch kind {
+	case "error", "response.failed", "":
+		return nil, dialect.Note{Err: failure.InStream(data)}
+	case "response.completed", "response.incomplete":
+		s.done = true
+		if kind == "response.incomplete" {
+			s.sum.Finish = chat.FinishLength
+		} else {
+			s.sum.Finish = chat.FinishStop
+		}
+	case "response.output_item.done":
+		meaningful = true
+	}
+	return s.pass(ev), dialect.Note{Meaningful: meaningful, Done: s.done}
+}
+
+// readEvent returns the event's type and whether it is a delta with something
+// in it.
+func (s *responses) readEvent(data []byte) (kind string, meaningful bool, err error) {
+	c := scan.New(data)
+	if !c.Enter('{') {
+		return "", false, c.Err()
+	}
+	for {
+		key, ok := c.Member()
+		if !ok {
+			return kind, meaningful, c.End()
+		}
+		switch string(key) {
+		case "type":
+			kind = text(&c)
+		case "delta":
+			var k chunk
+			s.said(&c, &k)
+			meaningful = k.meaningful
+		case "response":
+			s.response(&c)
+		default:
+			c.Skip()
+		}
+	}
+}
+
+// response reads the response object that the first and last events hold.
+func (s *responses) response(c *scan.Cursor) {
+	if c.Kind() != '{' {
+		c.Skip()
+		return
+	}
+	c.Enter('{')
+	for {
+		key, ok := c.Member()
+		if !ok {
+			return
+		}
+		switch string(key) {
+		case "id":
+			s.once(&s.sum.ID, c)
+		case "model":
+			s.once(&s.sum.Model, c)
+		case "usage":
+			if t, ok := usage.ReadOpenAI(c); ok {
+				s.sum.Usage, s.reported = s.sum.Usage.Latest(t), true
+			}
+		default:
+			c.Skip()
+		}
+	}
+}
+
+func (s *responses) End() ([]byte, dialect.Note) {
+	if s.done {
+		return nil, dialect.Note{Done: true}
+	}
+	return nil, dialect.Note{Err: failure.Broken(chat.CodeTruncated, "the provider's stream ended before its answer did")}
+}
