@@ -61,8 +61,7 @@ type JWTMCP struct {
 type BasicAuthentication struct {
 	// What becomes of requests without a valid password.
 	// +kubebuilder:default=Strict
-	// +kubebuilder:validation:Enum=Optional;Strict
-	Mode AuthenticationMode `json:"mode,omitempty"`
+	Mode BasicAuthenticationMode `json:"mode,omitempty"`
 	// Realm named in a refusal; Restricted if unset.
 	Realm string `json:"realm,omitempty"`
 	// Users, each a line of an htpasswd file.
@@ -74,6 +73,11 @@ type BasicAuthentication struct {
 	// Where the password is read; Basic authorization if unset.
 	Location *ExtractLocation `json:"location,omitempty"`
 }
+
+// BasicAuthenticationMode is an AuthenticationMode that passwords may have.
+//
+// +kubebuilder:validation:Enum=Optional;Strict
+type BasicAuthenticationMode string
 
 // APIKeyAuthentication validates clients' API keys.
 //

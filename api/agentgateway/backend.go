@@ -21,6 +21,7 @@ type AgentgatewayBackend struct {
 	// What the destination is.
 	Spec AgentgatewayBackendSpec `json:"spec"`
 	// What became of it.
+	// +optional
 	Status AgentgatewayBackendStatus `json:"status,omitzero"`
 }
 
@@ -78,6 +79,8 @@ type ProviderGroup struct {
 }
 
 // NamedLLMProvider is a provider within a group.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.policies) || !has(self.policies.auth) || ![has(self.auth), has(self.openai) && has(self.openai.auth), has(self.azureopenai) && has(self.azureopenai.auth), has(self.azure) && has(self.azure.auth), has(self.anthropic) && has(self.anthropic.auth), has(self.gemini) && has(self.gemini.auth), has(self.vertexai) && has(self.vertexai.auth), has(self.bedrock) && has(self.bedrock.auth), has(self.custom) && has(self.custom.auth)].exists(x, x)",message="a provider's auth may be written in one place only"
 type NamedLLMProvider struct {
 	// Name by which policies target the provider.
 	Name        SectionName `json:"name"`

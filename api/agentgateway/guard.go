@@ -33,7 +33,7 @@ type RequestGuard struct {
 	// By Model Armor.
 	GoogleModelArmor *ModelArmor `json:"googleModelArmor,omitempty"`
 	// Answer to a refused prompt.
-	Response *RequestRefusal `json:"response,omitempty"`
+	Response *Refusal `json:"response,omitempty"`
 	// Parts that are looked at; SystemPrompt and Messages if unset.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
@@ -53,7 +53,7 @@ type ResponseGuard struct {
 	// By Model Armor.
 	GoogleModelArmor *ModelArmor `json:"googleModelArmor,omitempty"`
 	// What is said in place of a refused answer.
-	Response *ResponseRefusal `json:"response,omitempty"`
+	Response *Refusal `json:"response,omitempty"`
 }
 
 // GuardScope is a part of a request.
@@ -61,26 +61,12 @@ type ResponseGuard struct {
 // +kubebuilder:validation:Enum=Messages;SystemPrompt;ToolInput;ToolOutput
 type GuardScope string
 
-// RequestRefusal is the answer to a refused prompt.
+// Refusal is what is answered in place of what a guard refused.
 //
 // +kubebuilder:validation:AtLeastOneOf=message;statusCode
-type RequestRefusal struct {
+type Refusal struct {
 	// Text.
 	// +kubebuilder:default="The request was rejected due to inappropriate content"
-	Message string `json:"message,omitempty"`
-	// Status code.
-	// +kubebuilder:default=403
-	// +kubebuilder:validation:Minimum=200
-	// +kubebuilder:validation:Maximum=599
-	StatusCode int32 `json:"statusCode,omitempty"`
-}
-
-// ResponseRefusal stands in for a refused answer.
-//
-// +kubebuilder:validation:AtLeastOneOf=message;statusCode
-type ResponseRefusal struct {
-	// Text.
-	// +kubebuilder:default="The response was rejected due to inappropriate content"
 	Message string `json:"message,omitempty"`
 	// Status code.
 	// +kubebuilder:default=403

@@ -20,6 +20,7 @@ type AgentgatewayParameters struct {
 	// How proxies are provisioned.
 	Spec AgentgatewayParametersSpec `json:"spec"`
 	// Empty: agentgateway has published no field.
+	// +optional
 	Status AgentgatewayParametersStatus `json:"status,omitzero"`
 }
 

@@ -20,6 +20,7 @@ type AgentgatewayPolicy struct {
 	// What is attached, and to what.
 	Spec AgentgatewayPolicySpec `json:"spec"`
 	// What became of it, by ancestor.
+	// +optional
 	Status gwv1.PolicyStatus `json:"status,omitzero"`
 }
 

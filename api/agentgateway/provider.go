@@ -7,6 +7,7 @@ package agentgateway
 // +kubebuilder:validation:XValidation:rule="!has(self.path) || !has(self.pathPrefix)",message="path and pathPrefix are mutually exclusive"
 // +kubebuilder:validation:XValidation:rule="!has(self.custom) || !self.custom.formats.exists(f, has(f.path)) || (!has(self.path) && !has(self.pathPrefix))",message="path, pathPrefix, and custom format paths are mutually exclusive"
 // +kubebuilder:validation:XValidation:rule="!has(self.pathPrefix) || has(self.host)",message="pathPrefix requires host to be set"
+// +kubebuilder:validation:XValidation:rule="[has(self.auth), has(self.openai) && has(self.openai.auth), has(self.azureopenai) && has(self.azureopenai.auth), has(self.azure) && has(self.azure.auth), has(self.anthropic) && has(self.anthropic.auth), has(self.gemini) && has(self.gemini.auth), has(self.vertexai) && has(self.vertexai.auth), has(self.bedrock) && has(self.bedrock.auth), has(self.custom) && has(self.custom.auth)].filter(x, x).size() <= 1",message="a provider's auth may be written in one place only"
 // +kubebuilder:validation:ExactlyOneOf=openai;azureopenai;azure;anthropic;gemini;vertexai;bedrock;custom
 type LLMProvider struct {
 	// OpenAI, or any server that speaks its API.
@@ -206,13 +207,18 @@ type CustomProvider struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.path) || self.path.startsWith('/')",message="path must start with /"
 type ProviderFormat struct {
 	// The API.
-	// +kubebuilder:validation:Enum=AnthropicTokenCount;Completions;Embeddings;Messages;Realtime;Rerank;Responses
-	Type RouteType `json:"type"`
+	Type ProviderAPI `json:"type"`
 	// Path in place of the API's own.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Path string `json:"path,omitempty"`
 }
+
+// ProviderAPI is an API that a custom provider may speak: those kinds of calls
+// that are a provider's own, under the same names as RouteType's.
+//
+// +kubebuilder:validation:Enum=AnthropicTokenCount;Completions;Embeddings;Messages;Realtime;Rerank;Responses
+type ProviderAPI string
 
 // LocalBackendRef points at a server in the same namespace.
 //

@@ -19,6 +19,7 @@ type Cluster struct {
 	// What the cluster is, and what it may be given.
 	Spec ClusterSpec `json:"spec"`
 	// What the hub knows of it.
+	// +optional
 	Status ClusterStatus `json:"status,omitzero"`
 }
 

@@ -21,6 +21,7 @@ type Drill struct {
 	// What is rehearsed.
 	Spec DrillSpec `json:"spec"`
 	// The latest run.
+	// +optional
 	Status DrillStatus `json:"status,omitzero"`
 }
 

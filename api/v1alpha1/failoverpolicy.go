@@ -23,6 +23,7 @@ type FailoverPolicy struct {
 	// Where traffic goes.
 	Spec FailoverPolicySpec `json:"spec"`
 	// What became of the policy, by ancestor.
+	// +optional
 	Status gwv1.PolicyStatus `json:"status,omitzero"`
 }
 

@@ -20,6 +20,7 @@ type FleetConfig struct {
 	// What is set.
 	Spec FleetConfigSpec `json:"spec"`
 	// What the hub made of it.
+	// +optional
 	Status FleetConfigStatus `json:"status,omitzero"`
 }
 

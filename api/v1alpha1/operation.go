@@ -20,6 +20,7 @@ type Operation struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf || (self.kind == oldSelf.kind && has(self.cluster) == has(oldSelf.cluster) && (!has(self.cluster) || self.cluster == oldSelf.cluster) && self.who == oldSelf.who)",message="kind, cluster and who of an order do not change"
 	Spec OperationSpec `json:"spec"`
 	// What came of it.
+	// +optional
 	Status OperationStatus `json:"status,omitzero"`
 }
 

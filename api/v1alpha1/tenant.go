@@ -20,6 +20,7 @@ type Tenant struct {
 	// What the tenant owns, and what it may do.
 	Spec TenantSpec `json:"spec"`
 	// What it uses, and what the hub found wrong.
+	// +optional
 	Status TenantStatus `json:"status,omitzero"`
 }
 
