@@ -35,6 +35,21 @@ type Event struct {
 	Raw []byte
 }
 
+// Whole tells whether the block ends with its blank line; one that End returned
+// does not.
+func (e *Event) Whole() bool {
+	raw, n := e.Raw, len(e.Raw)
+	switch {
+	case n > 1 && raw[n-1] == '\n' && raw[n-2] == '\r':
+		n -= 2
+	case n > 0 && (raw[n-1] == '\n' || raw[n-1] == '\r'):
+		n--
+	default:
+		return false
+	}
+	return n == 0 || raw[n-1] == '\n' || raw[n-1] == '\r'
+}
+
 // Scanner cuts a stream. The zero value is ready and bounds events by
 // DefaultMax. Use: Feed a piece, call Next until it says no, feed the next;
 // after the last piece, End.

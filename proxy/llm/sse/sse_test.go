@@ -16,6 +16,9 @@ import (
 func collect(stream []byte, n, limit int) (events []string, raw []byte, err error) {
 	s := sse.Scanner{Max: limit}
 	show := func(ev sse.Event) {
+		if !ev.Whole() && len(stream) > 0 {
+			panic("an event in the middle is not whole")
+		}
 		events = append(events, fmt.Sprintf("%s|%s|%q|%t", ev.Name, ev.ID, ev.Data, ev.Data != nil))
 		raw = append(raw, ev.Raw...)
 	}

@@ -54,7 +54,7 @@ func (s *Events) Next(ev sse.Event) ([]chat.Chunk, *chat.Error) {
 	var e event
 	c := scan.New(data)
 	if err := s.read(&c, &e); err != nil {
-		return nil, failure.BrokenEvent(ev.Raw, err)
+		return nil, failure.BrokenEvent(ev.Whole(), err)
 	}
 	switch e.kind {
 	case "error", "":

@@ -34,7 +34,7 @@ func Answer(status int, h Header, body []byte, now time.Time) *chat.Error {
 	e := d.failure(status)
 	e.RetryAfter = RetryAfter(h, now)
 	if e.RetryAfter == 0 {
-		e.RetryAfter = d.retry
+		e.RetryAfter = d.wait()
 	}
 	return e
 }
@@ -45,7 +45,7 @@ func InStream(body []byte) *chat.Error {
 	d := read(body)
 	e := d.failure(d.status)
 	e.InStream = true
-	e.RetryAfter = d.retry
+	e.RetryAfter = d.wait()
 	if e.Message == "" {
 		e.Message = "the provider reported an error without words"
 	}
@@ -57,10 +57,10 @@ func Broken(code, message string) *chat.Error {
 	return &chat.Error{Class: chat.Transient, InStream: true, Type: "server_error", Code: code, Message: message}
 }
 
-// BrokenEvent is the error for an event that could not be read; raw is the
-// event as it came. One that breaks off before its blank line was cut.
-func BrokenEvent(raw []byte, cause error) *chat.Error {
-	if n := len(raw); n < 2 || raw[n-1] != '\n' && raw[n-1] != '\r' {
+// BrokenEvent is the error for an event that could not be read. One that is not
+// whole, its blank line missing, was cut.
+func BrokenEvent(whole bool, cause error) *chat.Error {
+	if !whole {
 		return Broken(chat.CodeTruncated, "the provider's stream was cut inside an event")
 	}
 	return Broken(chat.CodeBadAnswer, "the provider's stream held an event that is not valid: "+cause.Error())
@@ -87,6 +87,14 @@ type detail struct {
 	Type, Code, Param, Message string
 	status                     int
 	retry                      time.Duration
+}
+
+// wait is how long the body asks to wait, in a field or in its words.
+func (d *detail) wait() time.Duration {
+	if d.retry > 0 {
+		return d.retry
+	}
+	return spoken(d.Message)
 }
 
 func (d *detail) failure(status int) *chat.Error {
@@ -309,14 +317,15 @@ func (d detail) or(o detail) detail {
 	}
 }
 
-// codeWord reads a code that is a word or, with some, an HTTP status.
+// codeWord reads a code that is a word or, with some, an HTTP status in digits.
 func (d *detail) codeWord(c *scan.Cursor) {
-	if c.Kind() != '0' {
-		d.Code = cmp.Or(d.Code, word(c))
-		return
-	}
-	if n, ok := scan.Int(c.Skip()); ok && n >= 400 && n < 600 {
+	raw := c.Skip()
+	n, isNumber := scan.Int(bytes.Trim(raw, `"`))
+	switch {
+	case isNumber && n >= 400 && n < 600:
 		d.status = int(n)
+	case len(raw) > 2 && raw[0] == '"':
+		d.Code = cmp.Or(d.Code, string(scan.Unescape(raw[1:len(raw)-1])))
 	}
 }
 

@@ -1,6 +1,7 @@
 package failure_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestAnswer(t *testing.T) {
 		{"OpenAI, region", 403, `{"error":{"message":"Country, region, or territory not supported","code":"unsupported_country_region_territory"}}`, chat.ModelGone, "unsupported_country_region_territory", "territory"},
 		{"Azure, deployment", 404, `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`, chat.ModelGone, "DeploymentNotFound", "deployment"},
 		{"Azure, filter", 400, `{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation"}}}`, chat.Caller, "content_filter", "filtered"},
-		{"Azure, key", 401, `{"error":{"code":"401","message":"Access denied due to invalid subscription key"}}`, chat.Credential, "401", "denied"},
+		{"Azure, key", 401, `{"error":{"code":"401","message":"Access denied due to invalid subscription key"}}`, chat.Credential, "", "denied"},
 		{"Anthropic, overloaded", 529, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}`, chat.Transient, "", "Overloaded"},
 		{"Anthropic, no money by 400", 400, `{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}`, chat.Quota, "", "credit"},
 		{"Anthropic, context", 400, `{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}`, chat.Caller, "context_length_exceeded", "210000"},
@@ -116,6 +117,21 @@ func TestRetryAfter(t *testing.T) {
 	e := failure.Answer(429, header{}, []byte(`{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"x","details":[{"@type":"RetryInfo","retryDelay":"17s"}]}}`), now)
 	if e.RetryAfter != 17*time.Second || e.Class != chat.RateLimit {
 		t.Errorf("Google's RetryInfo: %+v", e)
+	}
+}
+
+func TestSpokenWait(t *testing.T) {
+	for message, want := range map[string]time.Duration{
+		"Rate limit reached. Please try again in 6m0s. Visit the site.": 6 * time.Minute,
+		"Please try again in 12ms.":                                     12 * time.Millisecond,
+		"Please retry after 10 seconds.":                                10 * time.Second,
+		"Please retry after 2 minutes, or ask for more.":                2 * time.Minute,
+		"Retry after 300 milliseconds":                                  300 * time.Millisecond,
+		"Please retry after lunch.":                                     0,
+	} {
+		if got := failure.Answer(429, header{}, fmt.Appendf(nil, `{"error":{"message":%q}}`, message), now).RetryAfter; got != want {
+			t.Errorf("%q: %v, want %v", message, got, want)
+		}
 	}
 }
 

@@ -85,6 +85,32 @@ func until(v string, now time.Time) time.Duration {
 	return seconds(s)
 }
 
+// spoken finds what a message says about waiting: OpenAI's "try again in 6m0s"
+// and Azure's "retry after 10 seconds" come where their headers are missing.
+func spoken(message string) time.Duration {
+	for _, words := range [...]string{"try again in ", "retry after "} {
+		_, rest, found := strings.Cut(strings.ToLower(message), words)
+		if !found {
+			continue
+		}
+		number, rest, _ := strings.Cut(strings.TrimRight(rest, ". "), " ")
+		number = strings.TrimRight(number, ".,")
+		if d, err := time.ParseDuration(number); err == nil {
+			return bound(d)
+		}
+		unit := 1.0
+		if strings.HasPrefix(rest, "milli") {
+			unit = 0.001
+		} else if strings.HasPrefix(rest, "minute") {
+			unit = 60
+		}
+		if n, err := strconv.ParseFloat(number, 64); err == nil {
+			return seconds(n * unit)
+		}
+	}
+	return 0
+}
+
 // httpDate reads the three forms of RFC 9110, section 5.6.7.
 func httpDate(v string) (time.Time, bool) {
 	for _, layout := range [...]string{"Mon, 02 Jan 2006 15:04:05 GMT", time.RFC850, time.ANSIC} {

@@ -27,7 +27,7 @@ func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
 	}
 	kind, meaningful, err := s.readEvent(data)
 	if err != nil {
-		return nil, dialect.Note{Err: failure.BrokenEvent(ev.Raw, err)}
+		return nil, dialect.Note{Err: failure.BrokenEvent(ev.Whole(), err)}
 	}
 	if kind == "" {
 		kind = string(ev.Name)

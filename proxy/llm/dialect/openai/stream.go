@@ -50,7 +50,7 @@ func (s *stream) Event(ev sse.Event) (out []byte, n dialect.Note) {
 	k, err := s.read(data)
 	switch {
 	case err != nil:
-		return nil, dialect.Note{Err: failure.BrokenEvent(ev.Raw, err)}
+		return nil, dialect.Note{Err: failure.BrokenEvent(ev.Whole(), err)}
 	case k.failed || string(ev.Name) == "error":
 		return nil, dialect.Note{Err: failure.InStream(data)}
 	case k.usage && k.choices == 0 && !s.includeUsage:
@@ -62,24 +62,11 @@ func (s *stream) Event(ev sse.Event) (out []byte, n dialect.Note) {
 // pass returns the event as it came, ended by a blank line if it was cut off
 // before one.
 func (s *stream) pass(ev sse.Event) []byte {
-	if blankAtEnd(ev.Raw) {
+	if ev.Whole() {
 		return ev.Raw
 	}
 	s.out = append(append(s.out[:0], bytes.TrimRight(ev.Raw, "\r\n")...), "\n\n"...)
 	return s.out
-}
-
-func blankAtEnd(raw []byte) bool {
-	n := len(raw)
-	switch {
-	case n > 1 && raw[n-1] == '\n' && raw[n-2] == '\r':
-		n -= 2
-	case n > 0 && (raw[n-1] == '\n' || raw[n-1] == '\r'):
-		n--
-	default:
-		return false
-	}
-	return n == 0 || raw[n-1] == '\n' || raw[n-1] == '\r'
 }
 
 func (s *stream) End() ([]byte, dialect.Note) {
