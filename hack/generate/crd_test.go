@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/util/json"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 )
@@ -109,26 +110,44 @@ func (j judge) refuse(object map[string]any) []string {
 	return lines
 }
 
-// Each document of testdata/valid*.yaml is taken as it stands. Each of
-// testdata/invalid*.yaml is refused, with the words of its "# want:" line.
+// read decodes a document as an API server does: whole numbers are integers.
+func read(t *testing.T, path, doc string) map[string]any {
+	t.Helper()
+	raw, err := yaml.YAMLToJSONStrict([]byte(doc))
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, doc)
+	}
+	var object map[string]any
+	if err := json.Unmarshal(raw, &object); err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, doc)
+	}
+	return object
+}
+
+// The samples beside the types are taken as they stand. Each document of
+// testdata/refused.yaml is refused, with the words of its "# want:" line.
 func TestSamples(t *testing.T) {
 	all := judges(t)
-	paths, _ := filepath.Glob("testdata/*.yaml")
+	paths, _ := filepath.Glob("../../api/*/testdata/shapes/*.yaml")
+	paths = append(paths, "../../api/v1alpha1/testdata/samples.yaml", "testdata/refused.yaml")
+	if len(paths) < 4 {
+		t.Fatalf("found %q, want at least 4 files", paths)
+	}
 	for _, path := range paths {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, doc := range strings.Split(string(raw), "\n---\n") {
-			var object map[string]any
-			if err := yaml.UnmarshalStrict([]byte(doc), &object); err != nil {
-				t.Fatalf("%s: %v\n%s", path, err, doc)
-			}
+			object := read(t, path, doc)
 			want := ""
 			if _, after, ok := strings.Cut(doc, "# want: "); ok {
 				want, _, _ = strings.Cut(after, "\n")
 			}
 			kind, _ := object["kind"].(string)
+			if all[kind].schema == nil {
+				t.Fatalf("%s: no CRD for %q", path, kind)
+			}
 			got := strings.Join(all[kind].refuse(object), "\n")
 			switch {
 			case want == "" && got != "":
@@ -136,6 +155,24 @@ func TestSamples(t *testing.T) {
 			case want != "" && !strings.Contains(got, want):
 				t.Errorf("%s: got %q, want %q\n%s", path, got, want, doc)
 			}
+		}
+	}
+}
+
+// An order's kind, cluster and author stay what they were; its end may move.
+func TestOrdersDoNotTurnIntoOthers(t *testing.T) {
+	j := judges(t)["Operation"]
+	old := "spec: {kind: Drain, cluster: a, who: b}"
+	for doc, want := range map[string]bool{
+		old: true,
+		"spec: {kind: Drain, cluster: a, who: b, expiresAt: '2026-01-02T03:04:05Z'}": true,
+		"spec: {kind: Cordon, cluster: a, who: b}":                                   false,
+		"spec: {kind: Drain, cluster: c, who: b}":                                    false,
+		"spec: {kind: Drain, cluster: a, who: c}":                                    false,
+	} {
+		errs, _ := j.rules.Validate(context.Background(), nil, j.schema, read(t, "", doc), read(t, "", old), celconfig.RuntimeCELCostBudget)
+		if taken := len(errs) == 0; taken != want {
+			t.Errorf("%s: taken %v, want %v: %v", doc, taken, want, errs)
 		}
 	}
 }
