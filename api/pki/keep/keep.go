@@ -1,5 +1,6 @@
-// Package keep stores the one secret blob that an identity consists of: on
-// disk, readable by its owner only, replaced as a whole. It never looks inside.
+// Package keep keeps an identity: it stores the one secret blob that it
+// consists of on disk, readable by its owner only and replaced as a whole, and
+// has it renewed in time. It never looks inside.
 package keep
 
 import (
