@@ -18,9 +18,6 @@ import (
 	"github.com/navehq/nave/api/objects"
 )
 
-// maxFile bounds one file; a larger one is a problem, not read.
-const maxFile = 8 << 20
-
 // Decode reads the objects of one file.
 type Decode func(file string, data []byte) ([]*objects.Object, []objects.Problem)
 
@@ -130,8 +127,8 @@ func (s *Source) refresh(name string) error {
 	if old != nil && old.size == info.Size() && old.modified.Equal(info.ModTime()) {
 		return nil
 	}
-	if info.Size() > maxFile {
-		return fmt.Errorf("%d bytes is more than %d", info.Size(), maxFile)
+	if info.Size() > objects.MaxFile {
+		return fmt.Errorf("%d bytes is more than %d", info.Size(), objects.MaxFile)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -149,7 +146,9 @@ func (s *Source) refresh(name string) error {
 // broken tells whether something in a file could not be read, so that objects
 // that are missing now may not have been taken out by their author.
 func broken(problems []objects.Problem) bool {
-	return slices.ContainsFunc(problems, func(p objects.Problem) bool { return p.Reason == "Unreadable" })
+	return slices.ContainsFunc(problems, func(p objects.Problem) bool {
+		return p.Reason == objects.ReasonSyntax || p.Reason == objects.ReasonTooLarge
+	})
 }
 
 // keep adds to list what was read before and is not in it.
@@ -176,7 +175,7 @@ func (s *Source) gather() (objects.Set, []objects.Problem) {
 		problems = append(problems, s.files[name].problems...)
 		for _, o := range s.files[name].objects {
 			if first, taken := from[o.Key]; taken && first != name {
-				problems = append(problems, objects.Problem{File: o.File, Object: o.Key.String(), Reason: "Duplicate",
+				problems = append(problems, objects.Problem{File: o.File, Object: o.Key.String(), Reason: objects.ReasonDuplicate,
 					Message: fmt.Sprintf("is declared in %s too, which is the one obeyed", first), Remedy: "keep one of the two"})
 				continue
 			}

@@ -23,7 +23,7 @@ func decode(file string, data []byte) ([]*objects.Object, []objects.Problem) {
 	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
 		name, value, _ := strings.Cut(line, " ")
 		if name == "broken" {
-			problems = append(problems, objects.Problem{File: fmt.Sprintf("%s:%d", file, i+1), Reason: "Unreadable", Message: "cannot be read"})
+			problems = append(problems, objects.Problem{File: fmt.Sprintf("%s:%d", file, i+1), Reason: objects.ReasonSyntax, Message: "cannot be read"})
 			continue
 		}
 		list = append(list, &objects.Object{Key: objects.Key{Kind: "Thing", Name: name}, Hash: fmt.Sprintf("%x", sha256.Sum256([]byte(value))), File: file})
@@ -131,7 +131,7 @@ func TestSameObjectInTwoFiles(t *testing.T) {
 	b.save("a.yaml", "x 1")
 	b.save("b.yaml", "x 2")
 	scan := b.scan()
-	if len(scan.Problems) != 1 || scan.Problems[0].Reason != "Duplicate" {
+	if len(scan.Problems) != 1 || scan.Problems[0].Reason != objects.ReasonDuplicate {
 		t.Fatalf("problems %v, want one Duplicate", scan.Problems)
 	}
 	if got := b.thing(scan, "x").File; got != "a.yaml" {

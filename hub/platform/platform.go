@@ -1,0 +1,252 @@
+// Package platform follows what the platform team declares (the folder hub/,
+// hosts.yaml) and orders (cordon, drain, freeze), and tells the board. What is
+// wrong in it is kept as problems for people; the rest is obeyed. It decides
+// nothing: hub/fleet reads, hub/plan plans.
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/objects/folder"
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/board"
+	"github.com/navehq/nave/hub/fleet"
+	"github.com/navehq/nave/hub/identity"
+	"github.com/navehq/nave/hub/plan"
+	"github.com/navehq/nave/hub/store"
+)
+
+// gossipKey is the length of the key that seals gossip: AES-256.
+const gossipKey = 32
+
+// Options are what a Platform is made of.
+type Options struct {
+	Source    *folder.Source
+	Dir       string
+	Board     *board.Board
+	Store     *store.Folder
+	Authority *identity.Authority
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Platform is what the platform team says. It is safe for concurrent use.
+type Platform struct {
+	opts   Options
+	gossip [][]byte
+
+	mu       sync.Mutex
+	set      objects.Set
+	orders   fleet.Orders
+	hosts    []table.Host
+	tenants  map[string]bool
+	drills   []*v1alpha1.Drill
+	problems map[string][]objects.Problem
+}
+
+// New takes up the orders that stand.
+func New(opts Options) *Platform {
+	return &Platform{
+		opts: opts, set: objects.NewSet(), orders: fleet.Orders{}, tenants: map[string]bool{},
+		problems: map[string][]objects.Problem{},
+	}
+}
+
+// Start reads everything once, with the orders and the gossip key that were kept.
+func (p *Platform) Start(orders fleet.Orders, state string) error {
+	key, err := keptKey(filepath.Join(state, "gossip.key"))
+	if err != nil {
+		return err
+	}
+	p.gossip = [][]byte{key}
+	maps.Copy(p.orders, orders)
+	scan, err := p.opts.Source.Scan()
+	if err != nil {
+		return fmt.Errorf("read the platform's objects: %w", err)
+	}
+	p.take(scan)
+	return nil
+}
+
+func keptKey(path string) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if err == nil && len(key) == gossipKey {
+		return key, nil
+	}
+	key = make([]byte, gossipKey)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("make the gossip key: %w", err)
+	}
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		return nil, fmt.Errorf("keep the gossip key: %w", err)
+	}
+	return key, nil
+}
+
+// Run follows the folder, the ends of orders and revocations until ctx ends.
+func (p *Platform) Run(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		changed := p.opts.Authority.Changed()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			case <-changed:
+				changed = p.opts.Authority.Changed()
+			}
+			p.Refresh()
+		}
+	}()
+	err := p.opts.Source.Watch(ctx, func(scan folder.Scan, err error) {
+		if err != nil {
+			p.opts.Log.Error("read the platform's objects", "err", err)
+			return
+		}
+		p.take(scan)
+	})
+	<-done
+	return err
+}
+
+func (p *Platform) take(scan folder.Scan) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.set = scan.Set
+	p.problems["objects"] = scan.Problems
+	p.obey()
+}
+
+// Refresh looks again at what changes without a file: hosts.yaml's CA files, the
+// ends of orders, revocations.
+func (p *Platform) Refresh() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.obey()
+}
+
+// obey tells the board; what is the same as before changes nothing there.
+func (p *Platform) obey() {
+	if hosts, problems, ok := readHosts(p.opts.Dir); ok {
+		p.hosts, p.problems["hosts"] = hosts, problems
+	} else {
+		p.problems["hosts"] = problems
+	}
+	read := fleet.ReadPlatform(p.set, p.orders, p.opts.Now())
+	p.problems["platform"] = read.Problems
+	p.drills = read.Drills
+	read.Settings.Hosts = p.hosts
+	read.Settings.GossipKeys = p.gossip
+	read.Settings.Revoked = p.opts.Authority.Revoked()
+	edits := []plan.Edit{plan.PutSettings(read.Settings)}
+	now := map[string]bool{}
+	for _, t := range read.Tenants {
+		now[t.Name] = true
+		edits = append(edits, plan.PutTenant(t))
+	}
+	for name := range p.tenants {
+		if !now[name] {
+			edits = append(edits, plan.DropTenant(name))
+		}
+	}
+	p.tenants = now
+	p.opts.Board.SetClusters(read.Clusters)
+	p.opts.Board.Edit(edits...)
+}
+
+// Order puts an order in force and keeps it.
+func (p *Platform) Order(kind v1alpha1.OperationKind, cluster, who, why string, life time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cluster != "" && !slices.ContainsFunc(p.opts.Board.Clusters(), func(c fleet.Cluster) bool { return c.Name == cluster }) {
+		return fmt.Errorf("%s cluster %q: there is no such cluster", strings.ToLower(string(kind)), cluster)
+	}
+	o := &v1alpha1.Operation{Spec: v1alpha1.OperationSpec{Kind: kind, Cluster: v1alpha1.ClusterName(cluster), Who: who, Why: why}}
+	o.Name = orderName(kind, cluster)
+	o.CreationTimestamp = metav1.Time{Time: p.opts.Now()}
+	if life > 0 {
+		o.Spec.ExpiresAt = &metav1.Time{Time: p.opts.Now().Add(life)}
+	}
+	if err := p.opts.Store.SetOperation(o.Name, o); err != nil {
+		return err
+	}
+	p.orders = maps.Clone(p.orders)
+	p.orders[o.Name] = o
+	p.obey()
+	p.opts.Log.Info("order", "kind", kind, "cluster", cluster, "who", who, "why", why)
+	return nil
+}
+
+// Recall takes orders back; cordon and drain of a cluster go together, since
+// uncordon means that it serves again.
+func (p *Platform) Recall(cluster, who string, kinds ...v1alpha1.OperationKind) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.orders = maps.Clone(p.orders)
+	for _, kind := range kinds {
+		name := orderName(kind, cluster)
+		if p.orders[name] == nil {
+			continue
+		}
+		if err := p.opts.Store.SetOperation(name, nil); err != nil {
+			return err
+		}
+		delete(p.orders, name)
+		p.opts.Log.Info("order is taken back", "kind", kind, "cluster", cluster, "who", who)
+	}
+	p.obey()
+	return nil
+}
+
+func orderName(kind v1alpha1.OperationKind, cluster string) string {
+	return strings.ToLower(string(kind)) + "-" + cluster
+}
+
+// Orders lists the orders in force by name.
+func (p *Platform) Orders() []*v1alpha1.Operation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []*v1alpha1.Operation
+	for _, name := range slices.Sorted(maps.Keys(p.orders)) {
+		if fleet.InForce(p.orders[name], p.opts.Now()) {
+			out = append(out, p.orders[name])
+		}
+	}
+	return out
+}
+
+// Problems are what is wrong in the platform team's files.
+func (p *Platform) Problems() []objects.Problem {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []objects.Problem
+	for _, place := range slices.Sorted(maps.Keys(p.problems)) {
+		out = append(out, p.problems[place]...)
+	}
+	return out
+}
+
+// Drills are those that are declared.
+func (p *Platform) Drills() []*v1alpha1.Drill {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.drills)
+}
