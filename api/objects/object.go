@@ -55,6 +55,10 @@ type Object struct {
 	Hash string
 	// File is where it was read from, path:line, in a folder.
 	File string
+	// Invalid says why it cannot be obeyed as it stands. Such an object is kept,
+	// its Value as far as it could be read, so that what it would restrict can be
+	// closed and its status can say so.
+	Invalid []Problem
 }
 
 // Change puts an object, or removes the one of that key where Object is nil.
@@ -73,7 +77,12 @@ type Problem struct {
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
 	Remedy  string `json:"remedy,omitempty"`
+	// Severity is SeverityInfo for what is worth knowing and nothing to mend.
+	Severity string `json:"severity,omitempty"`
 }
+
+// SeverityInfo marks a Problem that needs nobody's action.
+const SeverityInfo = "Info"
 
 // String is the problem in one line.
 func (p Problem) String() string {
