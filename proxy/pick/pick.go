@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/latency"
 )
 
 // Candidate is one way of serving a request: a member of a backend at a cluster.
@@ -26,13 +27,8 @@ type Candidate struct {
 // Key names a candidate in ejections, metrics, logs and headers: cluster/backend/member.
 func (c Candidate) Key() string { return c.Cluster + "/" + c.Backend + "/" + c.Member.Name }
 
-// Estimate is what is believed of a duration. Known is false where nothing was
-// measured lately enough; unknown is neither preferred nor punished.
-type Estimate struct {
-	Value time.Duration
-	Age   time.Duration
-	Known bool
-}
+// Estimate is what is believed of a duration.
+type Estimate = latency.Estimate
 
 // Health is what is believed of a candidate.
 type Health struct {
@@ -75,11 +71,16 @@ type Needs struct {
 	// Owner, where set, is the only candidate key that holds the state that the
 	// request refers to.
 	Owner string
+	// Explain writes the reasons of choices; rejections always have theirs.
+	Explain bool
 }
 
-// Choice is a candidate in its place, with the arithmetic that put it there.
+// Choice is a candidate in its place, with the arithmetic that put it there
+// (where the needs ask for it).
 type Choice struct {
 	Candidate
+	// Probe is set on a candidate that is tried to find out whether it is well.
+	Probe  bool
 	Reason string
 	// Ejected tells that it stands where it does because it was set aside.
 	Ejected bool
