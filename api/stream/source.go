@@ -73,7 +73,8 @@ type sealed struct {
 func NewSource() *Source { return &Source{have: map[ID]entry{}} }
 
 // Set makes r what the peer should have under its name. A change that was not
-// sent yet is replaced. It refuses what no receiver would take.
+// sent yet is replaced. It refuses what no receiver would take. The payload is
+// kept and not copied: nobody may change it any more.
 func (s *Source) Set(r Resource) error {
 	if err := r.check(); err != nil {
 		return err

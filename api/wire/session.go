@@ -93,8 +93,11 @@ type Handler struct {
 
 // Options say what a session is. Only Name and Log are required.
 type Options struct {
-	// Name is who this side is, as its certificate says it.
+	// Name is who this side is, as its certificate says it (pki.Name). Peer is
+	// who the other side is by its own: one that greets with another name is
+	// refused. Empty: OnHello decides.
 	Name     string
+	Peer     string
 	Build    string
 	Features []string
 	Handler  Handler

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -13,9 +15,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/navehq/nave/api/pki"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/wire"
 )
@@ -419,6 +424,7 @@ func TestSilentPeerIsLeft(t *testing.T) {
 		muted.mu.Unlock()
 		publish(w.hub, "h2", map[string]string{"a": "2"})
 		time.Sleep(29 * time.Second)
+		synctest.Wait()
 		if len(w.spokeHas.gone) != 0 {
 			t.Fatalf("left early: %v", w.spokeHas.gone)
 		}
@@ -534,6 +540,79 @@ func TestRefusedGreeting(t *testing.T) {
 			t.Fatalf("a refused peer got %q, %+v", w.spokeHas.String(), st)
 		}
 	})
+}
+
+// A greeting has to agree with the certificate.
+func TestPeerClaimsAnotherName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(hub, _ *wire.Options) { hub.Peer = "west" })
+		publish(w.spoke, "s1", map[string]string{"a": "1"})
+		w.start()
+		defer w.stop()
+		want(t, "hub has of one that says it is east", w.hubHas.String(), "")
+	})
+}
+
+// A revoked peer's live stream is closed, and it is told why.
+func TestDisconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		publish(w.hub, "h1", map[string]string{"a": "1"})
+		publish(w.spoke, "s1", nil)
+		w.start()
+		defer w.stop()
+		w.hub.Disconnect(pki.ErrRevoked)
+		synctest.Wait()
+		if len(w.spokeHas.gone) != 1 || status.Code(w.spokeHas.gone[0]) != codes.PermissionDenied {
+			t.Fatalf("the spoke was left with %v", w.spokeHas.gone)
+		}
+	})
+}
+
+// Whatever is cut when, both ends have the same of each other in the end.
+func TestRandomCutsConverge(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			w := newWorld(t, nil)
+			sides := []*wire.Session{w.hub, w.spoke}
+			has := []map[string]string{{}, {}}
+			for _, s := range sides {
+				publish(s, "start", nil)
+			}
+			w.start()
+			defer w.stop()
+			for step := range 100 {
+				switch i := r.IntN(5); i {
+				case 0, 1:
+					k, v := fmt.Sprint(r.IntN(10)), strings.Repeat("x", r.IntN(300<<10))
+					has[i][k] = v
+					publish(sides[i], fmt.Sprint(step), map[string]string{k: v})
+				case 2:
+					k, i := fmt.Sprint(r.IntN(10)), r.IntN(2)
+					delete(has[i], k)
+					publish(sides[i], fmt.Sprint(step), nil, k)
+				case 3:
+					w.cut()
+				case 4:
+					time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
+				}
+				if r.IntN(3) == 0 {
+					synctest.Wait()
+				}
+			}
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			if !maps.Equal(has[0], w.spokeHas.has) || !maps.Equal(has[1], w.hubHas.has) {
+				t.Fatalf("seed %d: the ends differ", seed)
+			}
+			for i, s := range sides {
+				if st := s.Standing(); !st.Settled || !st.Behind.IsZero() {
+					t.Fatalf("seed %d: side %d stands at %+v", seed, i, st)
+				}
+			}
+		})
+	}
 }
 
 func TestEpochs(t *testing.T) {

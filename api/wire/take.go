@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/navehq/nave/api/pki"
 	"github.com/navehq/nave/api/stream"
 )
 
@@ -19,6 +20,9 @@ func (c *conn) takeHello(g Greeting, again bool) error {
 	}
 	if g.Version+skew < ProtocolVersion || g.Version > ProtocolVersion+skew {
 		return fmt.Errorf("%w: it speaks version %d, this build %d", ErrProtocol, g.Version, ProtocolVersion)
+	}
+	if who := c.s.opts.Peer; who != "" && g.ID != who {
+		return fmt.Errorf("%q greets as %.200q: %w", who, g.ID, pki.ErrNotAdmitted)
 	}
 	if h := c.s.opts.Handler.OnHello; h != nil {
 		refused := make(chan error, 1)

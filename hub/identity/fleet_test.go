@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -536,6 +537,30 @@ func TestProxyRenewal(t *testing.T) {
 	}
 	f.clock.add(9 * day)
 	refused(t, p.Renew(t.Context()))
+}
+
+// A revocation on one replica reaches the other.
+func TestReplicasRevoke(t *testing.T) {
+	f := newFleet(t)
+	f.join("east")
+	path := filepath.Join(f.dir, "hub.json")
+	synctest.Test(t, func(t *testing.T) {
+		open := func() *hub.Authority {
+			return must(hub.Open(hub.Options{Keeper: keep.NewFile(path), Fleet: "prod", Now: f.clock.Now}))
+		}
+		one, two := open(), open()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- two.Run(ctx) }()
+		changed := two.Changed()
+		ids := must(one.Revoke("east", "kim"))
+		<-changed
+		if !two.Revoked().Has(ids...) {
+			t.Fatalf("revoked %v, the other replica knows %v", ids, two.Revoked())
+		}
+		cancel()
+		<-ended
+	})
 }
 
 // Two replicas of a hub share one authority.

@@ -6,16 +6,15 @@
 package identity
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +26,9 @@ import (
 // DefaultGrace is how long after its end an intermediate may still be renewed
 // by the key that it was for.
 const DefaultGrace = 60 * 24 * time.Hour
+
+// refreshEvery is how long a revocation made on another replica may go unseen.
+const refreshEvery = 5 * time.Second
 
 // ErrOtherCluster is the cause where a token is used for a cluster that it was
 // not made for. The token stays unspent.
@@ -72,6 +74,10 @@ func (o *Options) fill() {
 type Authority struct {
 	opts Options
 
+	// keeping serializes loading and saving, which may take long; it is taken
+	// before mu, and version changes under both.
+	keeping sync.Mutex
+
 	mu      sync.Mutex
 	state   state
 	version string
@@ -106,19 +112,24 @@ func (a *Authority) found() error {
 		return err
 	}
 	a.opts.Log.Info("fleet has a new root", "fleet", a.opts.Fleet, "pin", pki.KeyHash(root.Certificate))
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.keeping.Lock()
+	defer a.keeping.Unlock()
 	return a.save(newState(a.opts.Fleet, root))
 }
 
 // Refresh takes over what another replica has changed.
 func (a *Authority) Refresh() error {
+	a.keeping.Lock()
+	defer a.keeping.Unlock()
+	return a.refresh()
+}
+
+// refresh is Refresh with the lock on keeping held.
+func (a *Authority) refresh() error {
 	blob, version, err := a.opts.Keeper.Load()
 	if err != nil {
 		return err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if version == a.version {
 		return nil
 	}
@@ -130,8 +141,26 @@ func (a *Authority) Refresh() error {
 	return nil
 }
 
+// Run takes over what other replicas change, every few seconds, until ctx ends.
+func (a *Authority) Run(ctx context.Context) error {
+	every := time.NewTicker(refreshEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-every.C:
+			if err := a.Refresh(); err != nil {
+				a.opts.Log.Warn("authority is not read again", "cause", err)
+			}
+		}
+	}
+}
+
 // adopt makes s the state, and tells those that wait for revocations.
 func (a *Authority) adopt(s state, version string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if !slices.Equal(s.revoked(), a.state.revoked()) {
 		close(a.changed)
 		a.changed = make(chan struct{})
@@ -139,7 +168,7 @@ func (a *Authority) adopt(s state, version string) {
 	a.state, a.version = s, version
 }
 
-// save keeps s and makes it the state. The mutex is held.
+// save keeps s and makes it the state. The lock on keeping is held.
 func (a *Authority) save(s state) error {
 	blob, err := s.encode()
 	if err != nil {
@@ -156,18 +185,19 @@ func (a *Authority) save(s state) error {
 // change applies f to the state and keeps it; where another replica was faster,
 // f is applied to what that one left.
 func (a *Authority) change(f func(*state) error) error {
+	a.keeping.Lock()
+	defer a.keeping.Unlock()
 	for range 10 {
 		a.mu.Lock()
 		next := a.state.clone()
-		err := f(&next)
-		if err == nil {
-			err = a.save(next)
-		}
 		a.mu.Unlock()
-		if !errors.Is(err, keep.ErrConflict) {
+		if err := f(&next); err != nil {
 			return err
 		}
-		if err := a.Refresh(); err != nil {
+		if err := a.save(next); !errors.Is(err, keep.ErrConflict) {
+			return err
+		}
+		if err := a.refresh(); err != nil {
 			return err
 		}
 	}
@@ -239,176 +269,3 @@ func (a *Authority) TLS() *tls.Config { return a.Party().HubServer(a.opts.Grace)
 
 // Grace is how long an expired identity is still recognised, for renewing.
 func (a *Authority) Grace() time.Duration { return a.opts.Grace }
-
-// CreateToken makes a single-use token by which the named cluster may join
-// until ttl [1 h] has passed. It is shown once: only a hash is kept.
-func (a *Authority) CreateToken(cluster string, ttl time.Duration) (string, error) {
-	if ttl <= 0 {
-		ttl = pki.TokenLife
-	}
-	if err := pki.SpokeName(a.opts.Fleet, cluster).Check(); err != nil {
-		return "", fmt.Errorf("making a token: %w", err)
-	}
-	token, err := pki.NewToken(a.opts.Random, a.Pin())
-	if err != nil {
-		return "", err
-	}
-	err = a.change(func(s *state) error {
-		now := a.opts.Now()
-		s.Tokens = s.Tokens.Add(token.Secret(), pki.Grant{Subject: cluster, Expires: now.Add(ttl)}, now)
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("making a token for cluster %q: %w", cluster, err)
-	}
-	return token.Format(), nil
-}
-
-// Join redeems a token's secret for the intermediate of its cluster, with the
-// key that csr proves. A cluster that joins again is a new identity; the one
-// before cannot renew any more, and ends by itself or by Revoke.
-func (a *Authority) Join(secret, cluster string, csr []byte) (*x509.Certificate, error) {
-	key, err := pki.RequestedKey(csr)
-	if err == nil {
-		err = a.Refresh() // another replica may have made the token, or taken it
-	}
-	if err != nil {
-		return nil, fmt.Errorf("joining cluster %q: %w", cluster, err)
-	}
-	var cert *x509.Certificate
-	err = a.change(func(s *state) error {
-		now := a.opts.Now()
-		grant, left, err := s.Tokens.Redeem(secret, now)
-		if err != nil {
-			return err
-		}
-		if grant.Subject != cluster {
-			return fmt.Errorf("%w: it is for %q", ErrOtherCluster, grant.Subject)
-		}
-		s.Tokens = left
-		uid, err := a.uid()
-		if err != nil {
-			return err
-		}
-		cert, err = s.root.Intermediate(pki.SpokeName(s.Fleet, cluster), uid, key, a.opts.Random, now, a.opts.Life)
-		if err != nil {
-			return err
-		}
-		s.admit(cluster, uid, cert, now)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("joining cluster %q: %w", cluster, err)
-	}
-	a.opts.Log.Info("cluster has joined", "cluster", cluster, "serial", pki.Serial(cert))
-	return cert, nil
-}
-
-func (a *Authority) uid() (string, error) {
-	raw := make([]byte, 16)
-	if _, err := io.ReadFull(a.opts.Random, raw); err != nil {
-		return "", fmt.Errorf("making an id: %w", err)
-	}
-	return hex.EncodeToString(raw), nil
-}
-
-// Renew issues a cluster's intermediate again, to the same identity. One that
-// has expired is renewed only for the key that it was for.
-func (a *Authority) Renew(id pki.Identity, csr []byte) (*x509.Certificate, error) {
-	key, err := pki.RequestedKey(csr)
-	if err == nil {
-		err = a.Refresh()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("renewing %q: %w", id.Name, err)
-	}
-	var cert *x509.Certificate
-	err = a.change(func(s *state) error {
-		if err := s.known(id); err != nil {
-			return err
-		}
-		now := a.opts.Now()
-		cert, err = s.root.Intermediate(id.Name, id.UID, key, a.opts.Random, now, a.opts.Life)
-		if err != nil {
-			return err
-		}
-		if id.Expired && pki.KeyHash(cert) != s.Clusters[id.Cluster].Key {
-			return fmt.Errorf("%w: it has expired, and asks for another key", ErrUnknown)
-		}
-		s.admit(id.Cluster, id.UID, cert, now)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("renewing %q: %w", id.Name, err)
-	}
-	return cert, nil
-}
-
-// Known tells whether a proved identity is the cluster's current one. Whoever
-// accepts a spoke's stream asks.
-func (a *Authority) Known(id pki.Identity) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.state.known(id)
-}
-
-// Revoke ends identities: of a cluster by its name, all that it ever had; or
-// of one certificate by its serial number. It returns the ids that are revoked
-// now and were not before. Live streams are closed by who holds them, on Changed.
-func (a *Authority) Revoke(what, by string) ([]string, error) {
-	var added []string
-	err := a.change(func(s *state) error {
-		ids, err := s.idsOf(what)
-		if err != nil {
-			return err
-		}
-		added = s.revoke(ids, what, by, a.opts.Now())
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("revoking %q: %w", what, err)
-	}
-	a.opts.Log.Warn("identity is revoked", "what", what, "by", by, "ids", added)
-	return added, nil
-}
-
-// Revoked is the list that rides in every assignment.
-func (a *Authority) Revoked() pki.Revoked {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.state.revoked()
-}
-
-// Changed is closed when the revoked change; to be asked again then.
-func (a *Authority) Changed() <-chan struct{} {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.changed
-}
-
-// Cluster is one that has joined.
-type Cluster struct {
-	Name string
-	// UID is the current identity's.
-	UID      string
-	Serial   string
-	Joined   time.Time
-	NotAfter time.Time
-	Revoked  bool
-}
-
-// Clusters are those that have joined, by name.
-func (a *Authority) Clusters() []Cluster {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out []Cluster
-	revoked := a.state.revoked()
-	for _, name := range slices.Sorted(maps.Keys(a.state.Clusters)) {
-		c := a.state.Clusters[name]
-		out = append(out, Cluster{
-			Name: name, UID: c.UID, Serial: c.Serial, Joined: c.Joined, NotAfter: c.NotAfter,
-			Revoked: revoked.Has(c.UID, c.Serial),
-		})
-	}
-	return out
-}
