@@ -30,11 +30,15 @@ func (*Fleet) ID() (Kind, string) { return KindFleet, "fleet" }
 type Tenant struct {
 	Name string `json:"name"`
 	// Namespaces of this cluster that are its own; All where the tenant owns every one.
-	Namespaces       []string `json:"namespaces,omitempty"`
-	All              bool     `json:"all,omitempty"`
-	AllowedRegions   []string `json:"allowedRegions,omitempty"`
-	AllowedHostnames []string `json:"allowedHostnames,omitempty"`
-	AllowedProviders []string `json:"allowedProviders,omitempty"`
+	Namespaces []string `json:"namespaces,omitempty"`
+	All        bool     `json:"all,omitempty"`
+	// Elsewhere are its namespaces in other clusters, by cluster: namesakes merge
+	// only within one tenant. Where it is silent about a cluster, a namespace
+	// there counts as belonging to whom it belongs to here.
+	Elsewhere        map[string][]string `json:"elsewhere,omitempty"`
+	AllowedRegions   []string            `json:"allowedRegions,omitempty"`
+	AllowedHostnames []string            `json:"allowedHostnames,omitempty"`
+	AllowedProviders []string            `json:"allowedProviders,omitempty"`
 	// AllowedAddresses are CIDRs that its backends may dial although refused otherwise.
 	AllowedAddresses []string `json:"allowedAddresses,omitempty"`
 	DefaultPlacement string   `json:"defaultPlacement,omitempty"`
