@@ -42,6 +42,7 @@ type conn struct {
 	asks    map[uint64]chan<- *Answer
 	asked   uint64
 	greeted bool
+	turned  bool // away, to come again later: nothing it says counts
 	begun   bool
 	peer    Greeting
 	heard   time.Time
@@ -287,8 +288,11 @@ func (c *conn) read() {
 func (c *conn) take(f *Frame) error {
 	c.s.mu.Lock()
 	c.heard = time.Now()
-	greeted := c.greeted
+	greeted, turned := c.greeted, c.turned
 	c.s.mu.Unlock()
+	if turned {
+		return nil
+	}
 	switch k := f.GetKind().(type) {
 	case *Frame_Hello:
 		return c.takeHello(decodeGreeting(k.Hello), greeted)

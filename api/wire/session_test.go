@@ -82,6 +82,13 @@ func (s *store) take(r stream.Release) (nacks []stream.Nack) {
 	return nacks
 }
 
+// ends are the reasons for which connections ended so far.
+func (s *store) ends() []error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.gone)
+}
+
 func (s *store) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,8 +256,8 @@ func TestReconnectSendsTheDifference(t *testing.T) {
 		synctest.Wait()
 		want(t, "spoke has", w.spokeHas.String(), "b=2 c=1")
 		want(t, "hub was greeted with", w.hubHas.hellos[1].Reason, "lost")
-		if len(w.spokeHas.gone) != 1 || len(w.hubHas.gone) != 1 {
-			t.Errorf("disconnects: spoke %v, hub %v", w.spokeHas.gone, w.hubHas.gone)
+		if len(w.spokeHas.ends()) != 1 || len(w.hubHas.ends()) != 1 {
+			t.Errorf("disconnects: spoke %v, hub %v", w.spokeHas.ends(), w.hubHas.ends())
 		}
 		want(t, "marks at the spoke", fmt.Sprint(w.spokeHas.marks), "[h1 h2]")
 	})
@@ -275,8 +282,8 @@ func TestSupersede(t *testing.T) {
 		go func() { ended <- twin.Run(ctx, str) }()
 		synctest.Wait()
 		want(t, "the twin has", other.String(), "a=1")
-		if !errors.Is(w.hubHas.gone[0], wire.ErrSuperseded) {
-			t.Fatalf("the first connection ended with %v", w.hubHas.gone[0])
+		if !errors.Is(w.hubHas.ends()[0], wire.ErrSuperseded) {
+			t.Fatalf("the first connection ended with %v", w.hubHas.ends()[0])
 		}
 		cancel()
 		<-ended
@@ -345,8 +352,8 @@ func TestSlowPeerCoalesces(t *testing.T) {
 		synctest.Wait()
 		want(t, "spoke has", w.spokeHas.String(), "a=1000")
 		want(t, "marks at the spoke", fmt.Sprint(w.spokeHas.marks), "[h0 h1000]")
-		if len(w.spokeHas.gone) != 0 {
-			t.Fatalf("the connection was lost over a slow callback: %v", w.spokeHas.gone)
+		if len(w.spokeHas.ends()) != 0 {
+			t.Fatalf("the connection was lost over a slow callback: %v", w.spokeHas.ends())
 		}
 	})
 }
@@ -425,13 +432,13 @@ func TestSilentPeerIsLeft(t *testing.T) {
 		publish(w.hub, "h2", map[string]string{"a": "2"})
 		time.Sleep(29 * time.Second)
 		synctest.Wait()
-		if len(w.spokeHas.gone) != 0 {
-			t.Fatalf("left early: %v", w.spokeHas.gone)
+		if len(w.spokeHas.ends()) != 0 {
+			t.Fatalf("left early: %v", w.spokeHas.ends())
 		}
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
-		if len(w.spokeHas.gone) != 1 || !errors.Is(w.spokeHas.gone[0], wire.ErrSilent) {
-			t.Fatalf("left with %v, want silence", w.spokeHas.gone)
+		if len(w.spokeHas.ends()) != 1 || !errors.Is(w.spokeHas.ends()[0], wire.ErrSilent) {
+			t.Fatalf("left with %v, want silence", w.spokeHas.ends())
 		}
 		want(t, "spoke has, back again", w.spokeHas.String(), "a=2")
 	})
@@ -563,8 +570,8 @@ func TestDisconnect(t *testing.T) {
 		defer w.stop()
 		w.hub.Disconnect(pki.ErrRevoked)
 		synctest.Wait()
-		if len(w.spokeHas.gone) != 1 || status.Code(w.spokeHas.gone[0]) != codes.PermissionDenied {
-			t.Fatalf("the spoke was left with %v", w.spokeHas.gone)
+		if len(w.spokeHas.ends()) != 1 || status.Code(w.spokeHas.ends()[0]) != codes.PermissionDenied {
+			t.Fatalf("the spoke was left with %v", w.spokeHas.ends())
 		}
 	})
 }
@@ -623,8 +630,8 @@ func TestEpochs(t *testing.T) {
 		w.start()
 		defer w.stop()
 		want(t, "a spoke that has obeyed a newer hub has", w.spokeHas.String(), "")
-		if len(w.spokeHas.gone) == 0 || !errors.Is(w.spokeHas.gone[0], stream.ErrStale) {
-			t.Fatalf("it left with %v", w.spokeHas.gone)
+		if len(w.spokeHas.ends()) == 0 || !errors.Is(w.spokeHas.ends()[0], stream.ErrStale) {
+			t.Fatalf("it left with %v", w.spokeHas.ends())
 		}
 		if seen := w.hubHas.hellos[0].Seen; seen.Number != 7 {
 			t.Fatalf("the hub was told of epoch %+v", seen)

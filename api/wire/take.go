@@ -40,6 +40,7 @@ func (c *conn) takeHello(g Greeting, again bool) error {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	if !ok {
+		c.turned = true
 		c.queue(&Frame{Kind: &Frame_RetryLater{&RetryLater{After: durationpb.New(wait)}}})
 		return nil
 	}
