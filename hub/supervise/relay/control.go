@@ -24,7 +24,7 @@ func (r *Relay) serveControl(ctx context.Context, listener net.Listener) error {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, r.Status()) })
 	mux.HandleFunc("PUT /config", r.putConfig)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving a relay's control interface: %w", err)
@@ -46,7 +46,7 @@ func (r *Relay) putConfig(w http.ResponseWriter, request *http.Request) {
 
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("content-type", "application/json")
-	json.NewEncoder(w).Encode(value)
+	_ = json.NewEncoder(w).Encode(value) // the asker may have left
 }
 
 // Push replaces the configuration of a relay that is controlled at the Unix

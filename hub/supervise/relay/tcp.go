@@ -170,7 +170,7 @@ func (f *flow) overtake(l *line, it item) {
 		if l == f.out {
 			dst = f.target
 		}
-		dst.SetWriteDeadline(time.Now())
+		_ = dst.SetWriteDeadline(time.Now())
 	}
 }
 
@@ -210,13 +210,13 @@ func (f *flow) write(dst net.Conn, l, opposite *line) {
 // linger makes closing c a reset.
 func linger(c net.Conn) {
 	if tcp, ok := c.(interface{ SetLinger(int) error }); ok {
-		tcp.SetLinger(0)
+		_ = tcp.SetLinger(0)
 	}
 }
 
 func closeWrite(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+		_ = half.CloseWrite()
 		return
 	}
 	c.Close()

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -41,7 +43,7 @@ func (s *service) serveUDP(ctx context.Context, front net.PacketConn) {
 		}
 		if m := p.mapping(ctx, from); m != nil {
 			m.used.Store(time.Now().UnixNano())
-			p.post.send(s.out, buffer[:n], func(b []byte) { m.back.Write(b) })
+			p.post.send(s.out, buffer[:n], func(b []byte) { _, _ = m.back.Write(b) })
 		}
 	}
 }
@@ -68,7 +70,7 @@ func (p *packets) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	p.front.Close()
+	_ = p.front.Close()
 	for _, m := range p.mappings {
 		m.back.Close()
 	}
@@ -106,20 +108,19 @@ func (p *packets) answer(key netip.AddrPort, client net.Addr, m *mapping) {
 	defer p.forget(key, m)
 	buffer := make([]byte, maxDatagram)
 	for {
-		m.back.SetReadDeadline(time.Unix(0, m.used.Load()).Add(mappingIdle))
+		_ = m.back.SetReadDeadline(time.Unix(0, m.used.Load()).Add(mappingIdle))
 		n, err := m.back.Read(buffer)
-		var timeout net.Error
 		switch {
 		case err == nil:
 			m.used.Store(time.Now().UnixNano())
-			p.post.send(p.out.reverse(), buffer[:n], func(b []byte) { p.front.WriteTo(b, client) })
-		case errors.Is(err, net.ErrClosed):
-			return
-		case errors.As(err, &timeout) && timeout.Timeout() && time.Since(time.Unix(0, m.used.Load())) >= mappingIdle:
+			p.post.send(p.out.reverse(), buffer[:n], func(b []byte) { _, _ = p.front.WriteTo(b, client) })
+		case errors.Is(err, syscall.ECONNREFUSED):
+			// Nobody listened when the client wrote: somebody may, later.
+		case errors.Is(err, os.ErrDeadlineExceeded) && time.Since(time.Unix(0, m.used.Load())) < mappingIdle:
+			// The client wrote since the deadline was set.
+		default:
 			return
 		}
-		// Otherwise nobody listened when the client wrote, or the client wrote
-		// since the deadline was set: the mapping stays.
 	}
 }
 

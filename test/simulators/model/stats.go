@@ -12,23 +12,23 @@ const (
 
 // Stats is what a simulator has seen.
 type Stats struct {
-	Requests int                   `json:"requests"` // begun, administration left out
-	InFlight int                   `json:"inFlight"`
-	Aborted  int                   `json:"aborted"`  // the client left before the end
-	Statuses map[string]int        `json:"statuses"` // answers by status
-	Faults   map[string]int        `json:"faults"`   // strikes by kind
-	Models   map[string]ModelStats `json:"models"`
+	Requests int               `json:"requests"` // begun, administration left out
+	InFlight int               `json:"inFlight"`
+	Aborted  int               `json:"aborted"`  // the client left before the end
+	Statuses map[string]int    `json:"statuses"` // answers by status
+	Faults   map[string]int    `json:"faults"`   // strikes by kind
+	Models   map[string]Served `json:"models"`
 }
 
-// ModelStats counts the answers that a model began to give.
-type ModelStats struct {
+// Served counts the answers that a model began to give.
+type Served struct {
 	Requests     int `json:"requests"`
 	InputTokens  int `json:"inputTokens"`
 	OutputTokens int `json:"outputTokens"`
 }
 
 func newStats() Stats {
-	return Stats{Statuses: map[string]int{}, Faults: map[string]int{}, Models: map[string]ModelStats{}}
+	return Stats{Statuses: map[string]int{}, Faults: map[string]int{}, Models: map[string]Served{}}
 }
 
 // Request is what reached the simulator, without its credentials.
