@@ -257,7 +257,6 @@ func (d *decoder) format(key string) {
 type rawMessage struct {
 	role, name, callID string
 	parts, calls       []chat.Part
-	failed             bool
 	cache              []byte
 }
 
@@ -281,6 +280,10 @@ func (d *decoder) message(i int) {
 			d.list(func(k int) { m.calls = append(m.calls, d.call(i, k)) })
 		case "cache_control":
 			m.cache = bytes.Clone(d.c.Skip())
+		case "function_call":
+			if string(d.c.Skip()) != "null" {
+				d.fault("messages", "messages[%d] holds a function_call, which has no translation", i)
+			}
 		default:
 			d.c.Skip()
 		}
@@ -297,12 +300,14 @@ func (d *decoder) turn(i int, m rawMessage) chat.Message {
 	switch m.role {
 	case "system", "developer":
 		out.Role = chat.RoleSystem
+		d.textOnly(i, m)
 	case "user":
 		out.Role = chat.RoleUser
 	case "assistant":
 		out.Role = chat.RoleAssistant
 	case "tool":
 		out.Role = chat.RoleTool
+		d.textOnly(i, m)
 		var said strings.Builder
 		for _, p := range m.parts {
 			said.WriteString(p.Text)
@@ -315,6 +320,14 @@ func (d *decoder) turn(i int, m rawMessage) chat.Message {
 		d.fault("messages", "messages[%d] has the unknown role %q", i, m.role)
 	}
 	return out
+}
+
+func (d *decoder) textOnly(i int, m rawMessage) {
+	for _, p := range m.parts {
+		if p.Kind != chat.Text {
+			d.fault("messages", "messages[%d] of role %q holds more than text", i, m.role)
+		}
+	}
 }
 
 func (d *decoder) call(i, k int) chat.Part {
@@ -339,6 +352,9 @@ func (d *decoder) call(i, k int) chat.Part {
 			d.c.Skip()
 		}
 	})
+	if p.Name == "" {
+		d.fault("messages", "messages[%d].tool_calls[%d] is no call of a named function", i, k)
+	}
 	p.Input = []byte(strings.TrimSpace(arguments))
 	if len(p.Input) == 0 {
 		p.Input = []byte("{}")

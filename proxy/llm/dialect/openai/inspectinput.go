@@ -130,7 +130,7 @@ func (in *inspector) input() {
 func (in *inspector) item() {
 	c := &in.c
 	var kind, id string
-	sealed := false
+	sealed, said := false, false
 	c.Enter('{')
 	for {
 		key, ok := c.Member()
@@ -143,6 +143,7 @@ func (in *inspector) item() {
 		case "id":
 			id = text(c)
 		case "content":
+			said = true
 			in.content()
 		case "output":
 			if c.Kind() == '[' {
@@ -159,7 +160,7 @@ func (in *inspector) item() {
 		}
 	}
 	switch {
-	case kind == "item_reference" || kind == "" && id != "" && strings.Contains(id, "_"):
+	case kind == "item_reference" || kind == "" && !said:
 		in.state("item", id)
 	case kind == "reasoning" && (sealed || id != ""):
 		if id == "" {

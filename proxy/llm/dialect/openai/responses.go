@@ -17,7 +17,10 @@ type responses struct {
 }
 
 func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
-	if ev.Data == nil || s.done {
+	switch {
+	case s.done:
+		return nil, n
+	case ev.Data == nil:
 		return ev.Raw, n
 	}
 	data := bytes.TrimSpace(ev.Data)

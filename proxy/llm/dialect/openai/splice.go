@@ -16,7 +16,8 @@ func Splice(body []byte, f *dialect.Facts, model string, includeUsage bool) ([]b
 	if f.Edits.Size != len(body) {
 		return nil, fmt.Errorf("splicing a request: its facts are of a body of %d bytes, it has %d", f.Edits.Size, len(body))
 	}
-	edits := make([]edit, 0, 2)
+	var both [2]edit
+	edits := both[:0]
 	if model != "" && (model != f.Model || !f.Edits.Model.Known()) {
 		edits = append(edits, modelEdit(body, f, model))
 	}

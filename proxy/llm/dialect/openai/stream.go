@@ -36,7 +36,10 @@ type chunk struct {
 }
 
 func (s *stream) Event(ev sse.Event) (out []byte, n dialect.Note) {
-	if ev.Data == nil || s.done {
+	switch {
+	case s.done:
+		return nil, n
+	case ev.Data == nil:
 		return ev.Raw, n
 	}
 	data := bytes.TrimSpace(ev.Data)
