@@ -1,0 +1,302 @@
+package upstream
+
+import (
+	"cmp"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/latency"
+	"github.com/navehq/nave/proxy/pick"
+)
+
+// What sets a candidate aside, and for how long: it is ejected once its
+// failures in a row weigh threshold; each further ejection lasts twice as long,
+// from firstOut up to longestOut, a fifth more or less by chance. While it is
+// tried again, one request goes to it every probeEvery. What was well for
+// forget is as if it had never failed.
+const (
+	threshold  = 3
+	firstOut   = time.Second
+	longestOut = 300 * time.Second
+	probeEvery = 500 * time.Millisecond
+	forget     = 5 * time.Minute
+	leastShare = 0.05
+)
+
+// weigh is what one failure counts: who cannot be reached at all is out at once.
+func weigh(t table.Trigger) int {
+	switch t {
+	case "":
+		return 0
+	case table.OnConnect, table.OnDNS:
+		return threshold
+	case table.OnTimeout, table.OnOverload:
+		return 2
+	}
+	return 1
+}
+
+// Evidence is what came of one attempt.
+type Evidence struct {
+	Failed table.Trigger // "" for none
+	// Quota owns the refusal of a 429; "" is the candidate itself.
+	Quota      string
+	RetryAfter time.Duration
+	FirstByte  time.Duration
+	// Failback is the policy of the backend.
+	Failback table.Failback
+}
+
+// Health keeps, for each candidate, what its use has shown. It is safe for
+// concurrent use. An entry that nobody has used for long is dropped.
+type Health struct {
+	now  func() time.Time
+	word func() uint64
+	out  *prometheus.CounterVec
+
+	mu     sync.Mutex
+	states map[string]*state
+	quotas map[string]time.Time // until when an owner is left alone
+	firsts latency.Book
+	swept  time.Time
+}
+
+type state struct {
+	inFlight int
+	weight   int // of failures in a row
+	times    int // ejected in a row
+	limits   int // refused for a quota in a row
+	until    time.Time
+	reason   string
+	out      bool      // ejected, not yet well again
+	probe    time.Time // when the next request may try
+	well     time.Time // since when tries succeed; zero while out and untried
+	ramp     time.Time // since when its share grows; zero for none
+	failback table.Failback
+	quota    string
+	used     time.Time
+}
+
+// NewHealth makes a Health; word gives random words, r the metrics' registerer
+// or nil.
+func NewHealth(now func() time.Time, word func() uint64, r prometheus.Registerer) *Health {
+	h := &Health{
+		now: now, word: word, states: map[string]*state{}, quotas: map[string]time.Time{},
+		firsts: latency.New(5 * time.Minute),
+		out: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "nave_ejections_total", Help: "Candidates and owners of quotas that were set aside.",
+		}, []string{"candidate", "reason"}),
+	}
+	if r != nil {
+		r.MustRegister(h.out)
+	}
+	return h
+}
+
+// Of is what is believed of a candidate now.
+func (h *Health) Of(key string) pick.Health {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.states[key]
+	if s == nil {
+		return pick.Health{Share: 1}
+	}
+	if until, ok := h.quotas[s.quota]; ok && s.quota != "" && now.Before(until) {
+		return pick.Health{Ejected: true, Until: until, Reason: "its quota " + s.quota + " is used up"}
+	}
+	if s.out {
+		if now.Before(s.until) || now.Before(s.probe) {
+			return pick.Health{Ejected: true, Until: later(s.until, s.probe), Reason: s.reason}
+		}
+		return pick.Health{HalfOpen: true, Reason: s.reason}
+	}
+	return pick.Health{Share: s.share(now), Reason: s.reason}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (s *state) share(now time.Time) float64 {
+	ramp := s.failback.Ramp.Std()
+	if s.ramp.IsZero() || ramp <= 0 {
+		return 1
+	}
+	return min(1, max(leastShare, float64(now.Sub(s.ramp))/float64(ramp)))
+}
+
+// InFlight is the number of attempts that a candidate has.
+func (h *Health) InFlight(key string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.states[key]; s != nil {
+		return s.inFlight
+	}
+	return 0
+}
+
+// FirstByte is the estimate of a candidate's own time to first byte.
+func (h *Health) FirstByte(key string) latency.Estimate {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.firsts.Estimate(key, now)
+}
+
+// Claim asks for the right to try a candidate that is half open; one in
+// probeEvery gets it.
+func (h *Health) Claim(key string) bool {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.states[key]
+	if s == nil || !s.out {
+		return true
+	}
+	if now.Before(s.until) || now.Before(s.probe) || s.inFlight > 0 {
+		return false
+	}
+	s.probe = now.Add(probeEvery)
+	return true
+}
+
+// Begin counts an attempt in.
+func (h *Health) Begin(key string) {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.state(key, now)
+	s.inFlight++
+}
+
+// End counts an attempt out that nothing was learned of.
+func (h *Health) End(key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.states[key]; s != nil && s.inFlight > 0 {
+		s.inFlight--
+	}
+}
+
+// Learn takes the evidence of an attempt.
+func (h *Health) Learn(key string, e Evidence) {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.state(key, now)
+	s.failback = e.Failback
+	if e.Quota != "" {
+		s.quota = e.Quota
+	}
+	switch {
+	case e.Failed == "":
+		h.firsts = h.firsts.Add(key, now, e.FirstByte)
+		s.succeed(now)
+	case e.Failed == table.OnRateLimit:
+		h.refuse(key, s, e, now)
+	default:
+		if s.weight += weigh(e.Failed); s.weight >= threshold || s.out {
+			h.eject(key, s, string(e.Failed), now)
+		}
+	}
+}
+
+// Absent says that a candidate's cluster cannot be reached: when it can be
+// again, it returns as one that was ejected.
+func (h *Health) Absent(key string, failback table.Failback) {
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.state(key, now)
+	s.failback = failback
+	s.out, s.well, s.ramp = true, time.Time{}, time.Time{}
+	s.reason = "its cluster could not be reached"
+	s.until = later(s.until, now)
+}
+
+func (s *state) succeed(now time.Time) {
+	s.weight, s.limits = 0, 0
+	if !s.out {
+		if !s.ramp.IsZero() && now.Sub(s.ramp) >= s.failback.Ramp.Std() {
+			s.ramp, s.reason = time.Time{}, ""
+		}
+		if s.times > 0 && now.Sub(s.until) > forget {
+			s.times = 0
+		}
+		return
+	}
+	if s.well.IsZero() {
+		s.well = now
+	}
+	if now.Sub(s.well) >= s.failback.Window.Std() {
+		s.out, s.well = false, time.Time{}
+		if s.failback.Ramp > 0 {
+			s.ramp = now
+		}
+	}
+}
+
+// refuse leaves the owner of a quota alone, the candidate itself where no owner
+// is named: for as long as it asks, else for twice as long each time.
+func (h *Health) refuse(key string, s *state, e Evidence, now time.Time) {
+	span := e.RetryAfter
+	if span <= 0 {
+		span = firstOut << min(s.limits, 20)
+	}
+	s.limits++
+	s.quota = cmp.Or(e.Quota, key)
+	h.quotas[s.quota] = later(h.quotas[s.quota], now.Add(min(span, longestOut)))
+	h.out.WithLabelValues(key, string(table.OnRateLimit)).Inc()
+}
+
+// eject sets a candidate aside. Failures of requests that were under way when
+// it was ejected already do not make it longer.
+func (h *Health) eject(key string, s *state, reason string, now time.Time) {
+	s.weight, s.well, s.ramp = 0, time.Time{}, time.Time{}
+	if s.out && now.Before(s.until) {
+		return
+	}
+	long := min(firstOut<<min(s.times, 20), longestOut)
+	long += time.Duration(float64(long) * 0.4 * (float64(h.word()>>11)/(1<<53) - 0.5))
+	s.times++
+	s.out, s.reason = true, reason
+	s.until = now.Add(min(long, longestOut))
+	h.out.WithLabelValues(key, reason).Inc()
+}
+
+// state finds or makes a candidate's entry; h.mu is held.
+func (h *Health) state(key string, now time.Time) *state {
+	if now.Sub(h.swept) > time.Minute {
+		h.sweep(now)
+	}
+	s := h.states[key]
+	if s == nil {
+		s = &state{}
+		h.states[key] = s
+	}
+	s.used = now
+	return s
+}
+
+// sweep drops what nobody has used for twice as long as anything is remembered.
+func (h *Health) sweep(now time.Time) {
+	h.swept = now
+	for key, s := range h.states {
+		if s.inFlight == 0 && now.Sub(s.used) > 2*forget {
+			delete(h.states, key)
+			h.firsts = h.firsts.Forget(key)
+		}
+	}
+	for owner, until := range h.quotas {
+		if now.After(until) {
+			delete(h.quotas, owner)
+		}
+	}
+}

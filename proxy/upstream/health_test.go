@@ -1,0 +1,162 @@
+package upstream_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/upstream"
+)
+
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time       { return c.t }
+func (c *clock) pass(d time.Duration) { c.t = c.t.Add(d) }
+func middle() uint64                  { return 1 << 63 } // neither longer nor shorter
+func newHealth() (*upstream.Health, *clock) {
+	c := &clock{time.Unix(1e9, 0)}
+	return upstream.NewHealth(c.now, middle, prometheus.NewRegistry()), c
+}
+
+var back = table.Failback{Window: table.Duration(10 * time.Second), Ramp: table.Duration(10 * time.Second)}
+
+func TestEjectionTakesEvidence(t *testing.T) {
+	for name, c := range map[string]struct {
+		failures []table.Trigger
+		out      bool
+	}{
+		"nothing failed":         {nil, false},
+		"one refused connection": {[]table.Trigger{table.OnConnect}, true},
+		"one 5xx":                {[]table.Trigger{table.OnServer}, false},
+		"three 5xx in a row":     {[]table.Trigger{table.OnServer, table.OnServer, table.OnServer}, true},
+		"a success between":      {[]table.Trigger{table.OnServer, table.OnServer, "", table.OnServer}, false},
+		"one timeout":            {[]table.Trigger{table.OnTimeout}, false},
+		"two timeouts":           {[]table.Trigger{table.OnTimeout, table.OnTimeout}, true},
+	} {
+		h, _ := newHealth()
+		for _, f := range c.failures {
+			h.Learn("k", upstream.Evidence{Failed: f, Failback: back})
+		}
+		if got := h.Of("k").Ejected; got != c.out {
+			t.Errorf("%s: ejected %v", name, got)
+		}
+	}
+}
+
+func TestEjectionsGrowAndAreCapped(t *testing.T) {
+	h, c := newHealth()
+	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+		h.Learn("k", upstream.Evidence{Failed: table.OnConnect})
+		// A failure that was under way when it was ejected adds nothing.
+		h.Learn("k", upstream.Evidence{Failed: table.OnConnect})
+		if got := h.Of("k").Until.Sub(c.t); got != want*time.Second {
+			t.Errorf("ejection %d: %v, want %v", i+1, got, want*time.Second)
+		}
+		c.pass(want * time.Second)
+	}
+}
+
+func TestReturn(t *testing.T) {
+	h, c := newHealth()
+	h.Learn("k", upstream.Evidence{Failed: table.OnConnect, Failback: back})
+	if h.Claim("k") {
+		t.Error("claimed while ejected")
+	}
+	c.pass(time.Second)
+	if got := h.Of("k"); !got.HalfOpen {
+		t.Fatalf("after its time: %+v", got)
+	}
+	if !h.Claim("k") || h.Claim("k") {
+		t.Error("not exactly one request may try")
+	}
+	if got := h.Of("k"); !got.Ejected {
+		t.Errorf("while one tries: %+v", got)
+	}
+	for range 21 { // ten seconds of tries, the first at 0
+		h.Learn("k", upstream.Evidence{Failback: back})
+		c.pass(500 * time.Millisecond)
+	}
+	if got := h.Of("k"); got.Ejected || got.HalfOpen || got.Share > 0.1 {
+		t.Errorf("after the window: %+v", got)
+	}
+	c.pass(5 * time.Second)
+	if got := h.Of("k").Share; got < 0.5 || got > 0.6 {
+		t.Errorf("half way up: %v", got)
+	}
+	c.pass(5 * time.Second)
+	h.Learn("k", upstream.Evidence{Failback: back})
+	if got := h.Of("k"); got.Share != 1 || got.Reason != "" {
+		t.Errorf("all the way: %+v", got)
+	}
+}
+
+func TestAFailedTryBeginsTheWindowAnew(t *testing.T) {
+	h, c := newHealth()
+	h.Learn("k", upstream.Evidence{Failed: table.OnConnect, Failback: back})
+	c.pass(time.Second)
+	h.Learn("k", upstream.Evidence{Failback: back})
+	c.pass(9 * time.Second)
+	h.Learn("k", upstream.Evidence{Failed: table.OnServer, Failback: back})
+	if got := h.Of("k"); !got.Ejected || got.Until.Sub(c.t) != 2*time.Second {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestQuotaIsItsOwners(t *testing.T) {
+	h, c := newHealth()
+	h.Learn("a", upstream.Evidence{Quota: "acct"})
+	h.Learn("b", upstream.Evidence{Quota: "acct"})
+	h.Learn("c", upstream.Evidence{Quota: "other"})
+	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, Quota: "acct", RetryAfter: 7 * time.Second})
+	for k, want := range map[string]bool{"a": true, "b": true, "c": false} {
+		if got := h.Of(k); got.Ejected != want {
+			t.Errorf("%s: %+v", k, got)
+		}
+	}
+	c.pass(7 * time.Second)
+	if got := h.Of("a"); got.Ejected || got.Share != 1 {
+		t.Errorf("after Retry-After: %+v", got)
+	}
+	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, RetryAfter: time.Hour})
+	if got := h.Of("a").Until.Sub(c.t); got != 300*time.Second {
+		t.Errorf("an hour is capped: %v", got)
+	}
+}
+
+func TestAbsentReturnsByTheWindow(t *testing.T) {
+	h, c := newHealth()
+	h.Absent("k", back)
+	if got := h.Of("k"); !got.HalfOpen {
+		t.Errorf("reachable again: %+v", got)
+	}
+	h.Learn("k", upstream.Evidence{Failback: back})
+	c.pass(10 * time.Second)
+	h.Learn("k", upstream.Evidence{Failback: back})
+	if got := h.Of("k"); got.HalfOpen || got.Ejected {
+		t.Errorf("after the window: %+v", got)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	b := upstream.NewBudgets()
+	n := 0
+	for b.Repeat("x", 20) {
+		n++
+	}
+	if n != 256 {
+		t.Errorf("at first %d repeats, want the burst", n)
+	}
+	for range 10 {
+		b.Request("x", 20)
+	}
+	for n = 0; b.Repeat("x", 20); n++ {
+	}
+	if n < 1 || n > 2 {
+		t.Errorf("%d repeats for ten requests, want two", n)
+	}
+	if !b.Repeat("x", 0) {
+		t.Error("without a percentage there is no budget")
+	}
+}
