@@ -1,0 +1,217 @@
+package mcp
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/forward"
+	"github.com/navehq/nave/proxy/pick"
+)
+
+// tried is what came of giving an order, cluster after cluster.
+type tried struct {
+	ok   bool
+	gone bool
+	// fault is the last one; maybe tells that a server may have acted.
+	fault  *fault
+	maybe  bool
+	at     pick.Candidate
+	served string // cluster
+	moved  string
+}
+
+// choices are the candidates for the session at a server in the order to try
+// them: where it was served last comes first unless it is set aside there.
+func (v *visit) choices(call *forward.Call, server string) (order []pick.Choice, holds string, why string) {
+	d := v.p.sender.Decide(call, pick.Needs{Member: server})
+	holds, known := v.p.hints.get(v.place(server))
+	if !known {
+		holds = v.facts.Served[server]
+	}
+	order = d.Order
+	if at := index(order, holds); at > 0 && !order[at].Ejected {
+		order = first(order, at)
+	}
+	var reasons []string
+	for _, r := range d.Rejected {
+		reasons = append(reasons, r.Key()+": "+r.Reason)
+	}
+	return order, holds, strings.Join(reasons, "; ")
+}
+
+func (v *visit) place(server string) place {
+	return place{v.facts.Handle, v.call.Backend.Name, server}
+}
+
+// ask gives an order to the owner of the session at its server and hands the
+// reply to take, which reads it and closes its body. Where that fails, the next
+// cluster's owner is asked, if the order may be given again: nothing was
+// processed, or again says that it does no harm.
+func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(*reply, pick.Candidate) *fault, again func(context.Context, pick.Candidate) bool) (t tried) {
+	o.facts = v.facts
+	choices, holds, why := v.choices(call, o.server)
+	if len(choices) == 0 {
+		t.fault = &fault{table.OnConnect, fmt.Sprintf("no candidate serves %q: %s", o.server, why), true}
+		return t
+	}
+	bounces, forced := 0, false
+	for i := 0; i < len(choices); {
+		to := choices[i].Candidate
+		t.at = to
+		o.here = forced || i > 0 || holds != "" && to.Cluster != holds
+		r, f := v.attempt(ctx, call, to, o)
+		if f == nil && r.gone {
+			t.gone = true
+			return t
+		}
+		if f == nil && r.elsewhere != "" {
+			bounces++
+			if at := index(choices, r.elsewhere); bounces == 1 && at >= 0 {
+				choices, holds, i = first(choices, at), r.elsewhere, 0
+				continue
+			}
+			if !forced {
+				forced = true
+				continue
+			}
+			f = &fault{table.OnServer, "the session's owners do not agree where it lives", true}
+		}
+		if f == nil {
+			t.moved = r.moved
+			v.p.hints.put(v.place(o.server), to.Cluster)
+			f = take(r, to)
+		}
+		if f == nil {
+			t.ok, t.served = true, to.Cluster
+			call.Record.ServedBy = to.Key()
+			return t
+		}
+		t.fault, t.maybe = f, t.maybe || !f.unprocessed
+		if ctx.Err() != nil || i+1 == len(choices) {
+			return t
+		}
+		free := f.unprocessed && o.op != opStream && o.op != opResume
+		if !free && (again == nil || !again(ctx, choices[i+1].Candidate)) {
+			return t
+		}
+		if !v.p.sender.Move(call, to, f.why) {
+			return t
+		}
+		i++
+	}
+	return t
+}
+
+func index(choices []pick.Choice, cluster string) int {
+	return slices.IndexFunc(choices, func(c pick.Choice) bool { return c.Cluster == cluster })
+}
+
+// first puts the choice at that place before all others.
+func first(choices []pick.Choice, at int) []pick.Choice {
+	out := append([]pick.Choice{choices[at]}, choices[:at]...)
+	return append(out, choices[at+1:]...)
+}
+
+// attempt is one order to one cluster's owner; the time until the reply's head
+// is bounded where the route or the policy bounds an attempt.
+func (v *visit) attempt(ctx context.Context, call *forward.Call, to pick.Candidate, o order) (*reply, *fault) {
+	bound := call.BackendTimeout
+	if per := call.Backend.Failover.PerAttemptTimeout.Std(); per > 0 && (bound == 0 || per < bound) {
+		bound = per
+	}
+	if bound == 0 || o.op == opStream {
+		return v.p.reach(ctx, call, to, o)
+	}
+	inner, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(bound, func() { cancel(context.DeadlineExceeded) })
+	r, f := v.p.reach(inner, call, to, o)
+	if !timer.Stop() && f == nil {
+		r.close()
+		f = &fault{table.OnTimeout, "the attempt took longer than " + bound.String(), false}
+	}
+	if f != nil {
+		cancel(nil)
+		return nil, f
+	}
+	if r.Response != nil && r.Body != nil {
+		r.Body = &closing{r.Body, func() { cancel(nil) }}
+	} else {
+		cancel(nil)
+	}
+	return r, nil
+}
+
+// endServers tells the owners of every server's session that it is over.
+func (v *visit) endServers(ctx context.Context) {
+	o := order{op: opEnd, facts: v.facts}
+	v.side(v.servers, func(server string, call *forward.Call) {
+		o := o
+		o.server = server
+		choices, _, _ := v.choices(call, server)
+		for i, c := range choices {
+			if i == 3 || v.passing && i == 1 {
+				break
+			}
+			r, _ := v.p.reach(ctx, call, c.Candidate, o)
+			r.close()
+		}
+	})
+}
+
+// side runs f for each server side by side, each with a record of its own, and
+// waits. What the attempts found is added up after.
+func (v *visit) side(servers []string, f func(server string, call *forward.Call)) {
+	calls := make([]*forward.Call, len(servers))
+	done := make(chan struct{})
+	for i, s := range servers {
+		calls[i] = fork(v.call, true)
+		calls[i].Record.Attempts = 0
+		go func() {
+			defer func() { done <- struct{}{} }()
+			f(s, calls[i])
+		}()
+	}
+	for range servers {
+		<-done
+	}
+	r := v.call.Record
+	for _, c := range calls {
+		r.Attempts += c.Record.Attempts
+		if c.Record.FailoverReason != "" {
+			r.FailoverReason = c.Record.FailoverReason
+		}
+		if c.Record.Endpoint != "" {
+			r.Endpoint = c.Record.Endpoint
+		}
+		if c.Record.ServedBy != "" {
+			r.ServedBy = c.Record.ServedBy
+		}
+	}
+}
+
+// tellMoved writes to the record that the session moved in this request.
+func (v *visit) tellMoved(t tried) {
+	if t.moved != "" {
+		v.call.Record.MCP.Moved = t.moved
+	}
+	if !t.ok && t.maybe {
+		v.call.Record.Reason = "UpstreamFailure"
+	}
+}
+
+// closing is a body that does something more when it is closed.
+type closing struct {
+	io.ReadCloser
+	then func()
+}
+
+func (c *closing) Close() error {
+	err := c.ReadCloser.Close()
+	c.then()
+	return err
+}

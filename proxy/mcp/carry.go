@@ -1,0 +1,372 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/forward"
+	"github.com/navehq/nave/proxy/mcp/catalog"
+	"github.com/navehq/nave/proxy/mcp/jsonrpc"
+	"github.com/navehq/nave/proxy/mcp/session"
+	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/pick"
+)
+
+// serveLink answers another proxy's order.
+func (o *owner) serveLink(ctx context.Context, call *forward.Call) {
+	call.Record.Protocol = "mcp"
+	ord, err := readOrder(call.Request, o.p.limits.Body)
+	if err != nil {
+		_ = answerWith(ctx, call, (&fault{table.OnServer, err.Error(), true}).response())
+		return
+	}
+	call.Request.Body = nil
+	if err := answerWith(ctx, call, o.serve(ctx, call, *call.Only, ord)); err != nil {
+		call.Record.Error = err.Error()
+	}
+}
+
+// answerWith copies a response to the exchange, each piece as it comes.
+func answerWith(ctx context.Context, call *forward.Call, r *message.Response) error {
+	length := int64(0)
+	if r.Body != nil {
+		defer r.Body.Close()
+		length = r.ContentLength
+		if length == 0 {
+			length = message.UnknownLength
+		}
+	}
+	if err := call.Start(r.Status, &r.Header, length); err != nil {
+		return err
+	}
+	if r.Body != nil {
+		if err := call.Exchange.Flush(); err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, func() { r.Body.Close() })
+		defer stop()
+		if err := pour(call.Exchange, r.Body); err != nil {
+			return err
+		}
+	}
+	return call.Exchange.Finish(nil)
+}
+
+func pour(x message.Exchange, body io.Reader) error {
+	buffer := make([]byte, 16<<10)
+	for {
+		n, err := body.Read(buffer)
+		if n > 0 {
+			if _, bad := x.Write(buffer[:n]); bad != nil {
+				return bad
+			}
+			if bad := x.Flush(); bad != nil {
+				return bad
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a server's answer: %w", err)
+		}
+	}
+}
+
+// serve carries an order out. Its response always names the owner.
+func (o *owner) serve(ctx context.Context, call *forward.Call, to pick.Candidate, ord order) *message.Response {
+	r := o.carry(ctx, call, to, ord)
+	name := o.p.proxy
+	if name == "" {
+		name = "this"
+	}
+	r.Header.Set(headOwner, name)
+	return r
+}
+
+func (o *owner) carry(ctx context.Context, call *forward.Call, to pick.Candidate, ord order) *message.Response {
+	if o.p.dead(ord.facts.Handle) && ord.op != opEnd {
+		return gone()
+	}
+	if !to.Local || to.Member.Server == nil {
+		return (&fault{table.OnServer, "the server is not declared here", true}).response()
+	}
+	if ord.op == opCopy {
+		return o.takeCopy(call, to, ord)
+	}
+	if ord.op == opTell {
+		return o.tell(call, to, ord)
+	}
+	j := job{call: call, to: to, order: ord, h: o.find(call, to, ord)}
+	switch ord.op {
+	case opOpen:
+		return o.open(ctx, j)
+	case opMessage:
+		return o.message(ctx, j)
+	case opStream:
+		return o.stream(ctx, j)
+	case opResume:
+		return o.resume(ctx, j)
+	case opEnd:
+		o.p.tomb(ord.facts.Handle)
+		o.act(j.h, o.step(j.h, session.Closed{}))
+		j.h.shut()
+		o.held.remove(j.h.place)
+		return plain(202)
+	}
+	return (&fault{table.OnServer, fmt.Sprintf("there is no order %q", ord.op), true}).response()
+}
+
+func gone() *message.Response {
+	r := plain(410)
+	r.Header.Set(headGone, "1")
+	return r
+}
+
+// respond is an owner's word on a session that it does not serve now.
+func (r *reply) respond() *message.Response {
+	if r.gone {
+		return gone()
+	}
+	out := plain(421)
+	out.Header.Set(headElsewhere, r.elsewhere)
+	return out
+}
+
+// open begins a session and answers with what the server said.
+func (o *owner) open(ctx context.Context, j job) *message.Response {
+	l, other, f := o.ensure(ctx, j)
+	if r := notServed(other, f); r != nil {
+		return r
+	}
+	answer := jsonrpc.Reply(ownID("hello"), j.h.hello())
+	r := withBody(200, kindJSON, answer.Bytes())
+	setMoved(r, l)
+	return r
+}
+
+func notServed(other *reply, f *fault) *message.Response {
+	switch {
+	case f != nil:
+		return f.response()
+	case other != nil:
+		return other.respond()
+	}
+	return nil
+}
+
+func setMoved(r *message.Response, l live) {
+	if l.moved != "" {
+		r.Header.Set(headMoved, l.moved)
+	}
+}
+
+// message carries one message to the server. A session that the server no
+// longer knows is begun anew, once, and the message goes to the new one: the
+// server refused it before it looked at it.
+func (o *owner) message(ctx context.Context, j job) *message.Response {
+	parsed, _, err := jsonrpc.Parse(j.body, o.p.answer())
+	if err != nil || len(parsed) != 1 {
+		return (&fault{table.OnServer, "the order holds no message", true}).response()
+	}
+	m := parsed[0]
+	if m.Kind() != jsonrpc.Request {
+		return o.note(ctx, j)
+	}
+	for try := range 2 {
+		l, other, f := o.ensure(ctx, j)
+		if r := notServed(other, f); r != nil {
+			return r
+		}
+		resp, f := o.deliver(ctx, j, l, m)
+		if f != nil {
+			return f.response()
+		}
+		if try == 0 && o.lost(resp, l, m) {
+			o.act(j.h, o.step(j.h, session.Gone{Turn: l.turn}))
+			continue
+		}
+		r := o.relay(j, resp, m)
+		setMoved(r, l)
+		return r
+	}
+	return (&fault{table.OnServer, "the server lost the session twice", true}).response()
+}
+
+// deliver sends a request by the session's transport.
+func (o *owner) deliver(ctx context.Context, j job, l live, m jsonrpc.Message) (*message.Response, *fault) {
+	if l.legacy != nil {
+		return l.legacy.exchange(ctx, j, m)
+	}
+	return o.send(ctx, j, "POST", l, j.body)
+}
+
+// note carries a notification or an answer, for which nobody waits. A session
+// that is not live here has nothing that it could be about.
+func (o *owner) note(ctx context.Context, j job) *message.Response {
+	_, l, ok := o.current(j.h)
+	if !ok {
+		return plain(202)
+	}
+	if l.legacy != nil {
+		if err := l.legacy.post(ctx, j, j.body); err != nil {
+			return (&fault{table.OnConnect, err.Error(), false}).response()
+		}
+		return plain(202)
+	}
+	resp, f := o.send(ctx, j, "POST", l, j.body)
+	if f != nil {
+		return f.response()
+	}
+	drain(resp)
+	return plain(202)
+}
+
+const maxRefusal = 64 << 10
+
+// lost tells whether an answer means that the server no longer knows the
+// session: 404 to a request with a session id, and no JSON-RPC error that
+// answers the request or says that there is no such method. The body stays
+// readable.
+func (o *owner) lost(resp *message.Response, l live, m jsonrpc.Message) bool {
+	if l.legacy != nil {
+		return resp.Status == 404
+	}
+	if resp.Status != 404 || l.id == "" {
+		return false
+	}
+	var body []byte
+	if resp.Body != nil {
+		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+		resp.Body.Close()
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	parsed, _, err := jsonrpc.Parse(body, o.p.answer())
+	if err != nil || len(parsed) != 1 || parsed[0].Error == nil {
+		return true
+	}
+	code := string(jsonrpc.Get(parsed[0].Error, "code"))
+	return parsed[0].ID != m.ID && code != strconv.Itoa(jsonrpc.CodeMethodNotFound)
+}
+
+// relay makes a server's answer what entry proxies understand: JSON or events
+// with status 200, or a fault.
+func (o *owner) relay(j job, resp *message.Response, m jsonrpc.Message) *message.Response {
+	kind := media(resp.Header.Get("Content-Type"))
+	if resp.Status/100 == 2 && (kind == kindEvents || kind == kindJSON) && resp.Body != nil {
+		out := plain(200)
+		out.Header.Set("Content-Type", kind)
+		out.Body, out.ContentLength = o.watch(j, m, kind, resp.Body), message.UnknownLength
+		return out
+	}
+	var body []byte
+	if resp.Body != nil {
+		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+		resp.Body.Close()
+	}
+	parsed, _, err := jsonrpc.Parse(body, o.p.answer())
+	if err == nil && len(parsed) == 1 && parsed[0].Error != nil {
+		parsed[0].ID = m.ID
+		return withBody(200, kindJSON, parsed[0].Bytes())
+	}
+	text := fmt.Sprintf("server %q answered with status %d and type %q", j.server, resp.Status, kind)
+	if resp.Status >= 500 {
+		return (&fault{table.OnServer, text, false}).response()
+	}
+	failure := jsonrpc.Fail(m.ID, jsonrpc.CodeInternal, text, []byte(fmt.Sprintf(`{"status":%d}`, resp.Status)))
+	return withBody(200, kindJSON, failure.Bytes())
+}
+
+// watch lets an answer pass and remembers of it what a move would need.
+func (o *owner) watch(j job, m jsonrpc.Message, kind string, body io.ReadCloser) io.ReadCloser {
+	param := func(name string) string {
+		text, _ := jsonrpc.Text(jsonrpc.Get(m.Params, name))
+		return text
+	}
+	var learn func(answer jsonrpc.Message) session.Event
+	switch m.Method {
+	case "tools/list":
+		if param("cursor") != "" {
+			return body
+		}
+		learn = func(a jsonrpc.Message) session.Event { return session.Listed{Digest: catalog.Digest(a.Result)} }
+	case "logging/setLevel":
+		learn = func(jsonrpc.Message) session.Event { return session.LevelSet{Level: clip(param("level"), 32)} }
+	case "resources/subscribe":
+		learn = func(jsonrpc.Message) session.Event { return session.Subscribed{URI: param("uri")} }
+	case "resources/unsubscribe":
+		learn = func(jsonrpc.Message) session.Event { return session.Unsubscribed{URI: param("uri")} }
+	default:
+		return body
+	}
+	return &witness{ReadCloser: body, most: o.p.limits.Answer, seen: func(data []byte) {
+		var found *jsonrpc.Message
+		if kind == kindEvents {
+			_ = o.p.scan(bytes.NewReader(data), func(h heard) error {
+				if h.message.Answers() && h.message.ID == m.ID {
+					found = &h.message
+				}
+				return nil
+			})
+		} else if parsed, _, err := jsonrpc.Parse(data, o.p.answer()); err == nil {
+			found = &parsed[0]
+		}
+		if found != nil && found.Result != nil {
+			o.act(j.h, o.step(j.h, learn(*found)))
+		}
+	}}
+}
+
+func clip(s string, most int) string {
+	if len(s) > most {
+		return s[:most]
+	}
+	return s
+}
+
+// witness keeps what was read through it and shows it once, at the end. It may
+// be closed while a Read waits.
+type witness struct {
+	io.ReadCloser
+	most int
+	mu   sync.Mutex
+	data []byte
+	seen func([]byte)
+}
+
+func (w *witness) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	w.mu.Lock()
+	if w.seen != nil && len(w.data)+n <= w.most {
+		w.data = append(w.data, p[:n]...)
+	}
+	w.mu.Unlock()
+	if errors.Is(err, io.EOF) {
+		w.show()
+	}
+	return n, err
+}
+
+func (w *witness) show() {
+	w.mu.Lock()
+	f, data := w.seen, w.data
+	w.seen, w.data = nil, nil
+	w.mu.Unlock()
+	if f != nil {
+		f(data)
+	}
+}
+
+// Close shows what was read: a reader that has found the answer it waited for
+// does not read to the end of an event stream.
+func (w *witness) Close() error {
+	err := w.ReadCloser.Close()
+	w.show()
+	return err
+}
