@@ -168,24 +168,34 @@ func (c *Client) keep(cc *clientConn) {
 
 // connect opens a connection. Its error is a *message.SendError.
 func (c *Client) connect(ctx context.Context, d Destination) (*clientConn, error) {
-	dctx, cancel := context.WithTimeout(ctx, c.opt.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.opt.ConnectTimeout)
 	defer cancel()
-	nc, err := c.opt.Dial(dctx, d.Network, d.Address)
+	nc, err := Connect(ctx, c.opt.Dial, d)
 	if err != nil {
-		return nil, connectError(dctx, d, message.StageConnect, err)
+		return nil, err
 	}
-	cc := &clientConn{client: c, dest: d, net: nc, peek: newPeeker(underlying(nc))}
-	if d.TLS != nil {
-		t := tls.Client(nc, d.TLS)
-		if err := t.HandshakeContext(dctx); err != nil {
-			nc.Close()
-			return nil, connectError(dctx, d, message.StageHandshake, err)
-		}
-		cc.net, cc.tls = t, true
-	}
-	cc.in.src, cc.out.dst = cc.net, cc.net
-	cc.abort = func() { cc.net.SetDeadline(time.Unix(1, 0)) }
+	cc := &clientConn{client: c, dest: d, net: nc, tls: d.TLS != nil, peek: newPeeker(underlying(nc))}
+	cc.in.src, cc.out.dst = nc, nc
+	cc.abort = func() { nc.SetDeadline(time.Unix(1, 0)) }
 	return cc, nil
+}
+
+// Connect dials d and, where it has TLS, shakes hands; the connection is a
+// *tls.Conn then. Its error is a *message.SendError.
+func Connect(ctx context.Context, dial func(ctx context.Context, network, address string) (net.Conn, error), d Destination) (net.Conn, error) {
+	nc, err := dial(ctx, cmp.Or(d.Network, "tcp"), d.Address)
+	if err != nil {
+		return nil, connectError(ctx, d, message.StageConnect, err)
+	}
+	if d.TLS == nil {
+		return nc, nil
+	}
+	t := tls.Client(nc, d.TLS)
+	if err := t.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, connectError(ctx, d, message.StageHandshake, err)
+	}
+	return t, nil
 }
 
 func connectError(ctx context.Context, d Destination, at message.Stage, err error) error {

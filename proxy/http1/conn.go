@@ -196,7 +196,9 @@ const preface = "PRI * HTTP/2.0\r\n\r\n"
 
 func (c *conn) handOver() {
 	c.enter(phaseHanded)
-	c.server.opt.HTTP2(c.server.base, c.raw())
+	raw := c.raw()
+	raw.ahead = append([]byte(preface), raw.ahead...)
+	c.server.opt.HTTP2(c.server.base, raw)
 }
 
 // raw is the connection as it goes on after HTTP/1, with what was read ahead.

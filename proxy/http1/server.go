@@ -32,8 +32,7 @@ type Options struct {
 	// read and dropped so that the connection can be kept [64 KiB].
 	Unread int64
 	// HTTP2, where set, takes over a connection that begins with the preface of
-	// HTTP/2, whose first 18 bytes ("PRI * HTTP/2.0\r\n\r\n") were taken off. It
-	// returns when it has done with it.
+	// HTTP/2, which it reads again. It returns when it has done with it.
 	HTTP2 func(ctx context.Context, conn net.Conn)
 	// Log gets the panics of handlers [none].
 	Log *slog.Logger
