@@ -198,7 +198,7 @@ func (o *owner) askOthers(ctx context.Context, h *held) {
 	})
 	slices.SortFunc(found, func(a, b session.Copy) int {
 		return cmp.Or(cmp.Compare(a.Moves, b.Moves), number01(a.Live)-number01(b.Live),
-			number01(a.Cluster == s.Cluster)-number01(b.Cluster == s.Cluster))
+			number01(a.Cluster == s.Cluster)-number01(b.Cluster == s.Cluster), number01(a.ID != "")-number01(b.ID != ""))
 	})
 	if len(found) > 0 {
 		o.act(h, o.step(h, session.Told{Copy: found[len(found)-1]}))

@@ -51,8 +51,9 @@ func (l *lru[K, V]) getOrPut(k K, f func() V, replace bool) V {
 		if replace {
 			x.value = f()
 		}
+		v := x.value
 		l.mu.Unlock()
-		return x.value
+		return v
 	}
 	v := f()
 	l.all[k] = l.order.PushFront(&entry[K, V]{k, v})

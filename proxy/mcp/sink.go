@@ -103,9 +103,10 @@ func (s *sink) whole(status int, kind string, body []byte) {
 	if s.err = s.call.Start(status, &h, int64(len(body))); s.err != nil {
 		return
 	}
-	if _, s.err = s.call.Exchange.Write(body); s.err == nil {
-		s.finish()
+	if len(body) > 0 {
+		_, s.err = s.call.Exchange.Write(body)
 	}
+	s.finish()
 }
 
 // open starts the event stream.

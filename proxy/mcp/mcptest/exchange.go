@@ -1,0 +1,199 @@
+package mcptest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"sync"
+
+	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/pick"
+)
+
+// serve answers what came over the link.
+func (n *Node) serve(x *piped, only *pick.Candidate) {
+	c := n.call(x, "")
+	c.Only = only
+	n.Protocol.Serve(x.Context(), c)
+	x.end()
+}
+
+// Handler is the proxy's endpoint for clients. The header x-principal says who
+// was authenticated.
+func (n *Node) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.life.Err() != nil {
+			panic(http.ErrAbortHandler)
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(n.life, cancel)()
+		local, _ := netip.ParseAddrPort("127.0.0.1:80")
+		req := &message.Request{
+			Method: r.Method, Scheme: "http", Authority: r.Host, Path: r.URL.Path, Query: r.URL.RawQuery,
+			Protocol: message.HTTP11, Body: r.Body, ContentLength: r.ContentLength, Local: local,
+		}
+		for name, values := range r.Header {
+			for _, v := range values {
+				req.Header.Add(name, v)
+			}
+		}
+		x := &served{w: w, ctx: ctx, request: req}
+		principal := r.Header.Get("X-Principal")
+		if principal == "" {
+			principal = n.fleet.Principal
+		}
+		c := n.call(x, principal)
+		n.mu.Lock()
+		n.records = append(n.records, c.Record)
+		n.mu.Unlock()
+		n.Protocol.Serve(ctx, c)
+		if !x.finished {
+			panic(http.ErrAbortHandler)
+		}
+	})
+}
+
+// served is an exchange over net/http.
+type served struct {
+	w                 http.ResponseWriter
+	ctx               context.Context
+	request           *message.Request
+	started, finished bool
+}
+
+func (x *served) Context() context.Context          { return x.ctx }
+func (x *served) Request() *message.Request         { return x.request }
+func (x *served) Inform(int, *message.Header) error { return nil }
+func (x *served) Started() bool                     { return x.started }
+
+func (x *served) Start(status int, h *message.Header, _ int64) error {
+	if x.started {
+		return errors.New("started twice")
+	}
+	x.started = true
+	for f := range h.All() {
+		x.w.Header().Add(f.Name, f.Value)
+	}
+	x.w.WriteHeader(status)
+	return nil
+}
+
+func (x *served) Write(p []byte) (int, error) {
+	if err := x.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return x.w.Write(p)
+}
+
+func (x *served) Flush() error {
+	return http.NewResponseController(x.w).Flush()
+}
+
+func (x *served) Finish(*message.Header) error {
+	x.finished = true
+	return x.ctx.Err()
+}
+
+func (x *served) Switch(*message.Header) (io.ReadWriteCloser, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// piped is an exchange between two proxies of one process.
+type piped struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	request *message.Request
+	out     *io.PipeWriter
+	in      *io.PipeReader
+	heads   chan *message.Response
+	mu      sync.Mutex
+	started bool
+	done    bool
+}
+
+func newPiped(ctx context.Context, req *message.Request, lives ...context.Context) *piped {
+	var data []byte
+	if req.Body != nil {
+		data, _ = io.ReadAll(req.Body)
+	}
+	copied := *req
+	copied.Header = req.Header.Clone()
+	copied.Body, copied.ContentLength = bytes.NewReader(data), int64(len(data))
+	x := &piped{request: &copied, heads: make(chan *message.Response, 1)}
+	x.ctx, x.cancel = context.WithCancel(ctx)
+	x.in, x.out = io.Pipe()
+	for _, life := range lives {
+		context.AfterFunc(life, func() { x.abort(errors.New("the link broke")) })
+	}
+	context.AfterFunc(ctx, func() { x.abort(context.Cause(ctx)) })
+	return x
+}
+
+func (x *piped) abort(err error) {
+	x.out.CloseWithError(err)
+	x.cancel()
+}
+
+// head waits for the answer's head.
+func (x *piped) head() (*message.Response, error) {
+	select {
+	case r := <-x.heads:
+		return r, nil
+	case <-x.ctx.Done():
+	}
+	select {
+	case r := <-x.heads:
+		return r, nil
+	default:
+		return nil, &message.SendError{Stage: message.StageAwait, Address: "link", Err: errors.New("the link broke")}
+	}
+}
+
+// end is for a handler that has returned.
+func (x *piped) end() {
+	x.mu.Lock()
+	done := x.done
+	x.mu.Unlock()
+	if !done {
+		x.abort(errors.New("the answer was cut"))
+	}
+}
+
+func (x *piped) Context() context.Context          { return x.ctx }
+func (x *piped) Request() *message.Request         { return x.request }
+func (x *piped) Inform(int, *message.Header) error { return nil }
+
+func (x *piped) Started() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.started
+}
+
+func (x *piped) Start(status int, h *message.Header, length int64) error {
+	x.mu.Lock()
+	x.started = true
+	x.mu.Unlock()
+	x.heads <- &message.Response{
+		Status: status, Header: h.Clone(), ContentLength: length,
+		Body: &body{x.in, func() { x.abort(errors.New("the reader has gone")) }},
+	}
+	return nil
+}
+
+func (x *piped) Write(p []byte) (int, error) { return x.out.Write(p) }
+func (x *piped) Flush() error                { return nil }
+
+func (x *piped) Finish(*message.Header) error {
+	x.mu.Lock()
+	x.done = true
+	x.mu.Unlock()
+	return x.out.Close()
+}
+
+func (x *piped) Switch(*message.Header) (io.ReadWriteCloser, error) {
+	return nil, errors.ErrUnsupported
+}
