@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/navehq/nave/proxy/http1/parse"
@@ -134,6 +135,10 @@ func (c *call) send() error {
 	return w.end(nil)
 }
 
+// pieces are what bodies are copied through: large enough that a usual prompt
+// takes one read and one write.
+var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
 // copyBody writes a body through its own WriteTo where it has one, which gives
 // what lies in memory in one piece.
 func copyBody(w *bodyWriter, body io.Reader) error {
@@ -141,28 +146,43 @@ func copyBody(w *bodyWriter, body io.Reader) error {
 		_, err := t.WriteTo(w)
 		return err
 	}
-	p := getBuffer()
-	defer putBuffer(p)
+	p := pieces.Get().(*[32 << 10]byte)
+	defer pieces.Put(p)
+	small := w.mode == modeLength && w.left <= inlineBody
 	for {
-		n, err := body.Read(p)
+		n, err := 0, error(nil)
+		if small {
+			n, err = gather(body, p[:min(int64(len(p)), max(w.left, 1))])
+		} else {
+			n, err = body.Read(p[:])
+		}
 		if n > 0 {
 			if _, err := w.Write(p[:n]); err != nil {
 				return err
 			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case w.mode == modeChunked:
 			// A sender that streams waits for what it has sent to arrive.
-			if w.mode == modeChunked {
-				if err := w.out.flush(); err != nil {
-					return err
-				}
+			if err := w.out.flush(); err != nil {
+				return err
 			}
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 	}
+}
+
+// gather fills p, as far as the body goes.
+func gather(body io.Reader, p []byte) (n int, err error) {
+	for err == nil && n < len(p) {
+		var m int
+		m, err = body.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
 
 // answered tells, after a write failed, whether an answer came all the same.

@@ -1,6 +1,7 @@
 package http1_test
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -123,4 +124,25 @@ func TestForwardKeepsFields(t *testing.T) {
 	if want := "X-b:1|x-B:2|Cookie:a=b|"; <-got != want {
 		t.Errorf("want %q", want)
 	}
+}
+
+// An upstream that answers and leaves before it has read the body: the client,
+// which waits with the rest of it, gets the answer.
+func TestForwardEarlyAnswer(t *testing.T) {
+	d := script(t, func(c *net.TCPConn, r *bufio.Reader) {
+		http.ReadRequest(r)
+		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+	})
+	addr, s := serve(t, forwarder(newClient(t, http1.ClientOptions{}), d), http1.Options{})
+	c := dial(t, addr)
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\nthe first bytes")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 413 || string(b) != "no" {
+		t.Errorf("got %d %q, %v", resp.StatusCode, b, err)
+	}
+	c.Close()
+	until(t, "the connection is let go", func() bool { return s.Connections() == 0 })
 }
