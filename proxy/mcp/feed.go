@@ -50,6 +50,17 @@ func (f *feed) end() {
 	f.wake()
 }
 
+// stop ends whoever writes; what was written can still be read.
+func (f *feed) stop() {
+	f.mu.Lock()
+	closed := f.closed
+	f.closed = nil
+	f.mu.Unlock()
+	if closed != nil {
+		closed()
+	}
+}
+
 // Read waits for bytes.
 func (f *feed) Read(p []byte) (int, error) {
 	for {
@@ -77,12 +88,8 @@ func (f *feed) Read(p []byte) (int, error) {
 func (f *feed) Close() error {
 	f.mu.Lock()
 	f.over, f.queue, f.size = true, nil, 0
-	closed := f.closed
-	f.closed = nil
 	f.wake()
 	f.mu.Unlock()
-	if closed != nil {
-		closed()
-	}
+	f.stop()
 	return nil
 }

@@ -498,6 +498,7 @@ func TestServerWithoutSessions(t *testing.T) {
 	if got := call(c, "add"); got != "west" {
 		t.Error(got)
 	}
+	eventually(t, "the copy says that there is no session to lose", func() bool { return fleet.Copied("stateless") > 0 })
 	fleet.KillCluster("west")
 	if got := call(c, "add"); got != "east" {
 		t.Error(got)

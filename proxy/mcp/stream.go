@@ -46,6 +46,7 @@ func (h *held) attach(f *feed) {
 	if before != nil {
 		before.write([]byte("event: " + replaced + "\ndata: 1\n\n"))
 		before.end()
+		before.stop()
 	}
 }
 
@@ -55,7 +56,6 @@ func (h *held) detach(f *feed) {
 	if h.feed == f {
 		h.feed = nil
 	}
-	h.used = h.used.Add(0)
 }
 
 // stream answers with what the server says of itself, for as long as it is
@@ -118,7 +118,8 @@ func (o *owner) follow(ctx context.Context, j job, l live, f *feed) {
 				if e.retry > 0 {
 					wait = e.retry
 				}
-				if !f.write(render(e)) {
+				if text := render(e); !f.write(text) {
+					j.h.notice(text) // for the stream that took this one's place
 					return io.ErrClosedPipe
 				}
 				return nil

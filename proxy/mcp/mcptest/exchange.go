@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/navehq/nave/proxy/message"
@@ -127,7 +128,8 @@ func newPiped(ctx context.Context, req *message.Request, lives ...context.Contex
 	x.ctx, x.cancel = context.WithCancel(ctx)
 	x.in, x.out = io.Pipe()
 	for _, life := range lives {
-		context.AfterFunc(life, func() { x.abort(errors.New("the link broke")) })
+		stop := context.AfterFunc(life, func() { x.abort(errors.New("the link broke")) })
+		context.AfterFunc(x.ctx, func() { stop() })
 	}
 	context.AfterFunc(ctx, func() { x.abort(context.Cause(ctx)) })
 	return x
@@ -196,4 +198,29 @@ func (x *piped) Finish(*message.Header) error {
 
 func (x *piped) Switch(*message.Header) (io.ReadWriteCloser, error) {
 	return nil, errors.ErrUnsupported
+}
+
+// Order sends a request to the proxy as another one would over the link, and
+// returns the status of the answer, 0 for none.
+func (n *Node) Order(server string, header map[string]string, text string) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	req := &message.Request{Method: "POST", Path: "/mcp", Protocol: message.HTTP2, Body: strings.NewReader(text)}
+	for name, value := range header {
+		req.Header.Add(name, value)
+	}
+	x := newPiped(ctx, req, n.life)
+	d := sender{n}.Decide(n.call(x, ""), pick.Needs{Member: server})
+	for _, c := range d.Order {
+		if c.Cluster == n.Cluster {
+			go n.serve(x, &c.Candidate)
+		}
+	}
+	r, err := x.head()
+	if err != nil {
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+	return r.Status
 }
