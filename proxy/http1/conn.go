@@ -115,7 +115,7 @@ func (c *conn) writeBuffers(b *net.Buffers) (int64, error) {
 	return n, err
 }
 
-// sweep is called by the sweeper, at any moment of the connection's life.
+// sweep is called by the sweeper alone, at any moment of the connection's life.
 func (c *conn) sweep() {
 	s, opt := c.server, &c.server.opt
 	now := s.now.Load()
@@ -155,7 +155,8 @@ func (c *conn) aged() bool {
 // expire ends a read that waits.
 func (c *conn) expire() { c.net.SetReadDeadline(time.Unix(1, 0)) }
 
-// retire ends an idle connection, unless a byte has just come.
+// retire ends a connection if it is idle, unless a byte has just come. Anybody may
+// call it.
 func (c *conn) retire() {
 	if c.phase.CompareAndSwap(phaseIdle, phaseRetired) {
 		c.expire()

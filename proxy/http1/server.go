@@ -178,7 +178,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		close(s.empty)
 	}
 	s.mu.Unlock()
-	s.each((*conn).sweep)
+	s.each((*conn).retire)
 	var err error
 	select {
 	case <-s.empty:
