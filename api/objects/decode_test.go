@@ -228,6 +228,25 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+func TestRedactKeepsAnInvalidObjectInvalid(t *testing.T) {
+	list, _ := objects.Decode("f", []byte(`{"apiVersion":"agentgateway.dev/v1alpha1","kind":"AgentgatewayPolicy","metadata":{"name":"p"},
+"spec":{"targetRefs":[{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"r"}],"traffic":{"authorisation":"hunter2"}}}`), options())
+	if len(list) != 1 || len(list[0].Invalid) == 0 {
+		t.Fatalf("an unknown field is not noticed: %v", list)
+	}
+	raw, err := objects.Redact(list[0], func(string) string { return "x" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "hunter2") {
+		t.Errorf("a field that is not known leaves the cluster: %s", raw)
+	}
+	there, _ := objects.FromJSON(raw, objects.Options{})
+	if there == nil || len(there.Invalid) == 0 {
+		t.Errorf("another cluster takes it for valid: %s", raw)
+	}
+}
+
 func TestNewKnowsEveryKindItReads(t *testing.T) {
 	if _, ok := objects.New(objects.GroupAgentgateway, "AgentgatewayBackend").(*agentgateway.AgentgatewayBackend); !ok {
 		t.Error("AgentgatewayBackend is not made")

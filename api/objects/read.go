@@ -160,6 +160,9 @@ func (d *decoder) fill(o *Object, k kind) []Problem {
 		}
 		problems = append(problems, d.invalid(o, ReasonInvalidValue, field, typeError(err), "give a value of the type that is wanted"))
 	}
+	if why := o.Annotations[AnnotationInvalid]; why != "" {
+		problems = append(problems, d.invalid(o, ReasonInvalidValue, "", "its own cluster cannot read it: "+why, "mend it there"))
+	}
 	setDefaults(o.Value)
 	return problems
 }

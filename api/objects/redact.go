@@ -3,129 +3,74 @@ package objects
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/navehq/nave/api/agentgateway"
 )
 
-// Redact gives the object as it may leave its cluster: each value that is
-// marked secret is replaced by keyed of it, so that equality can still be seen.
-// Secret are a Secret's data and what the types mark with the tag nave:"secret"
-// (the whole field), nave:"secret=value" (a field of each element) or
-// nave:"secret=env.value" (within a free-form patch, that field of each element
-// of every list of that name).
+// AnnotationInvalid marks an object that its own cluster could not read as it
+// stands. Redact leaves out what was not understood; the mark keeps other
+// clusters from taking the rest for the whole.
+const AnnotationInvalid = "nave.dev/invalid"
+
+// Redact gives the object as it may leave its cluster: a Secret's data, and each
+// value that agentgateway's types mark as secret, replaced by keyed of it, so
+// that equality can still be seen. Fields that the kind does not have are left
+// out, since nobody knows whether they hold a secret.
 func Redact(o *Object, keyed func(string) string) (json.RawMessage, error) {
-	tree, err := parse(o.JSON)
-	if err != nil {
-		return nil, fmt.Errorf("redact %s: %w", o.Key, err)
-	}
-	r := redactor{keyed}
-	if o.Kind == "Secret" && o.Group == "" {
-		tree["data"] = r.all(tree["data"])
-	} else if o.Value != nil {
-		r.typed(tree, reflect.TypeOf(o.Value))
-	}
-	out, err := render(tree)
+	out, err := redact(o, keyed)
 	if err != nil {
 		return nil, fmt.Errorf("redact %s: %w", o.Key, err)
 	}
 	return out, nil
 }
 
-type redactor struct{ keyed func(string) string }
-
-// all replaces every string below v, and whatever else is no container.
-func (r redactor) all(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case map[string]any:
-		for k := range v {
-			v[k] = r.all(v[k])
-		}
-		return v
-	case []any:
-		for i := range v {
-			v[i] = r.all(v[i])
-		}
-		return v
-	case string:
-		return r.keyed(v)
+func redact(o *Object, keyed func(string) string) (json.RawMessage, error) {
+	value := New(o.Group, o.Kind)
+	if _, raw := value.(*unstructured.Unstructured); raw || value == nil {
+		return o.JSON, nil
 	}
-	return r.keyed(fmt.Sprint(v))
+	// An object with values of wrong types is read as far as that goes.
+	if err := json.Unmarshal(o.JSON, value); err != nil && len(o.Invalid) == 0 {
+		return nil, err
+	}
+	if o.Group == GroupAgentgateway {
+		if err := agentgateway.ReplaceSecrets(value, func(_, v string) string { return keyed(v) }); err != nil {
+			return nil, err
+		}
+	}
+	raw, err := render(value)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = canonicalJSON(raw, o.Key); err != nil {
+		return nil, err
+	}
+	if len(o.Invalid) == 0 && o.Kind != "Secret" {
+		return raw, nil
+	}
+	tree, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	if data, ok := tree["data"].(map[string]any); ok && o.Kind == "Secret" {
+		for k, v := range data {
+			data[k] = keyed(fmt.Sprint(v))
+		}
+	}
+	if len(o.Invalid) > 0 {
+		markInvalid(tree, o.Invalid[0])
+	}
+	return render(tree)
 }
 
-// typed follows a Go type through the JSON that it was read from.
-func (r redactor) typed(v any, t reflect.Type) {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
+func markInvalid(tree map[string]any, why Problem) {
+	meta := tree["metadata"].(map[string]any)
+	annotations, ok := meta["annotations"].(map[string]any)
+	if !ok {
+		annotations = map[string]any{}
+		meta["annotations"] = annotations
 	}
-	switch t.Kind() {
-	case reflect.Struct:
-		if m, ok := v.(map[string]any); ok {
-			r.fields(m, t)
-		}
-	case reflect.Slice, reflect.Array:
-		if list, ok := v.([]any); ok {
-			for _, x := range list {
-				r.typed(x, t.Elem())
-			}
-		}
-	case reflect.Map:
-		if m, ok := v.(map[string]any); ok {
-			for _, x := range m {
-				r.typed(x, t.Elem())
-			}
-		}
-	}
-}
-
-func (r redactor) fields(m map[string]any, t reflect.Type) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" && (f.Anonymous || strings.Contains(options, "inline")) {
-			r.typed(m, f.Type)
-			continue
-		}
-		v, ok := m[name]
-		if !ok {
-			continue
-		}
-		mark, where, narrowed := strings.Cut(f.Tag.Get("nave"), "=")
-		switch {
-		case mark != "secret":
-			r.typed(v, f.Type)
-		case !narrowed:
-			m[name] = r.all(v)
-		default:
-			r.within(v, strings.Split(where, "."))
-		}
-	}
-}
-
-// within redacts by a path: the last name is the secret field of each element
-// of v, or, where a list's name stands before it, of that list wherever it is.
-func (r redactor) within(v any, path []string) {
-	if list, ok := v.([]any); ok && len(path) == 1 {
-		for _, x := range list {
-			if m, ok := x.(map[string]any); ok && m[path[0]] != nil {
-				m[path[0]] = r.all(m[path[0]])
-			}
-		}
-		return
-	}
-	switch v := v.(type) {
-	case []any:
-		for _, x := range v {
-			r.within(x, path)
-		}
-	case map[string]any:
-		for k, x := range v {
-			if len(path) > 1 && k == path[0] {
-				r.within(x, path[1:])
-				continue
-			}
-			r.within(x, path)
-		}
-	}
+	annotations[AnnotationInvalid] = why.Reason + " " + why.Field
 }

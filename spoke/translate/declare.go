@@ -1,0 +1,242 @@
+package translate
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/navehq/nave/api/agentgateway"
+	"github.com/navehq/nave/api/derive"
+	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/api/v1alpha1"
+)
+
+// declaration is what an AgentgatewayBackend says by itself, in any cluster.
+type declaration struct {
+	exists bool
+	kind   table.BackendKind
+	// fleet: namesakes in other clusters are the same backend.
+	fleet  bool
+	region string
+	groups [][]declaredMember
+	mcp    *table.MCP
+	// faults close the whole backend; partial ones close a member, or leave out
+	// what does not restrict.
+	faults, partial []fault
+	// restrictions is what it restricts, for comparison between clusters.
+	restrictions string
+}
+
+// declaredMember is one provider, server or host.
+type declaredMember struct {
+	member table.Member
+	// where it is written, for messages.
+	path string
+	host string
+	port int
+	// service is set where the member names a Service itself.
+	service *objects.Key
+	// tls is set where TLS is to be used, by default or by declaration.
+	tls            *agentgateway.BackendTLS
+	tlsDeclared    bool
+	http2          bool
+	requestTimeout table.Duration
+	connectTimeout table.Duration
+	auth           *agentgateway.BackendAuth
+	aliased        bool
+	// ambient: without a credential the provider's own chain is used.
+	ambient bool
+	// chatPath is a custom provider's path for conversations.
+	chatPath string
+	// kind is the provider as declared: openai, azureopenai, …
+	kind   string
+	faults []fault
+}
+
+func (m *declaredMember) refuse(path, message, remedy string) {
+	m.faults = append(m.faults, fault{path, v1alpha1.ReasonUnsupportedField, message, remedy})
+}
+
+func (s *schema) deriveDeclaration(l *derive.Look, r ref) *declaration {
+	o, b, ok := get[*agentgateway.AgentgatewayBackend](s, l, r)
+	if !ok {
+		return &declaration{}
+	}
+	return declare(o, b)
+}
+
+// declare reads a backend. It looks nothing up.
+func declare(o *objects.Object, b *agentgateway.AgentgatewayBackend) *declaration {
+	d := &declaration{exists: true, region: o.Annotations[v1alpha1.AnnotationRegion], faults: invalid(o)}
+	kinds := 0
+	for _, set := range []bool{b.Spec.AI != nil, b.Spec.MCP != nil, b.Spec.Static != nil, b.Spec.DynamicForwardProxy != nil, b.Spec.AWS != nil, b.Spec.A2A != nil} {
+		if set {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		d.fault("spec", "Invalid", "holds "+strconv.Itoa(kinds)+" kinds of destination", "set exactly one of ai, mcp and static")
+	}
+	policies := b.Spec.Policies
+	if policies == nil {
+		policies = &agentgateway.BackendPolicies{}
+	}
+	switch {
+	case b.Spec.AI != nil:
+		d.kind = table.BackendAI
+		d.declareAI(b.Spec.AI, policies)
+	case b.Spec.MCP != nil:
+		d.kind = table.BackendMCP
+		d.declareMCP(b.Spec.MCP, policies)
+	case b.Spec.Static != nil:
+		d.kind = table.BackendHTTP
+		d.declareStatic(b.Spec.Static, policies)
+	}
+	d.scope(o.Annotations[v1alpha1.AnnotationScope])
+	d.refuseUnbuilt(o)
+	d.restrictions = restrictions(o.JSON)
+	d.closeIfNothingServes()
+	return d
+}
+
+func (d *declaration) fault(field, reason, message, remedy string) {
+	d.faults = append(d.faults, fault{field, reason, message, remedy})
+}
+
+func (d *declaration) scope(annotation string) {
+	switch annotation {
+	case "":
+		d.fleet = d.kind == table.BackendAI
+	case v1alpha1.ScopeFleet:
+		d.fleet = true
+	case v1alpha1.ScopeCluster:
+	default:
+		d.fault("metadata.annotations["+v1alpha1.AnnotationScope+"]", "Invalid", fmt.Sprintf("%q is no scope", annotation), "use Fleet or Cluster")
+	}
+}
+
+// soft are fields that restrict nothing: a backend with one of them unbuilt
+// serves without it, and says so.
+var soft = []string{"policies.health", "policies.tcp.keepalive", "policies.ai.promptCaching"}
+
+var memberPath = regexp.MustCompile(`^spec\.(?:ai\.groups\[(\d+)\]\.providers\[(\d+)\]|(ai\.provider)|mcp\.targets\[(\d+)\])(?:\.|$)`)
+
+// refuseUnbuilt goes over every field that is set and not built. What is soft
+// is left out; what belongs to one member closes that; all else the backend.
+func (d *declaration) refuseUnbuilt(o *objects.Object) {
+	for _, path := range unbuilt(o.JSON, builtBackend) {
+		f := notBuilt(path)
+		switch m := d.memberAt(path); {
+		case suffixed(path, soft):
+			d.partial = append(d.partial, f)
+		case m != nil:
+			m.faults = append(m.faults, f)
+		default:
+			d.faults = append(d.faults, f)
+		}
+	}
+}
+
+// memberAt finds the member that a path lies in.
+func (d *declaration) memberAt(path string) *declaredMember {
+	m := memberPath.FindStringSubmatch(path)
+	if m == nil {
+		return nil
+	}
+	group, member := 0, 0
+	switch {
+	case m[1] != "":
+		group, _ = strconv.Atoi(m[1])
+		member, _ = strconv.Atoi(m[2])
+	case m[4] != "":
+		member, _ = strconv.Atoi(m[4])
+	}
+	if group >= len(d.groups) || member >= len(d.groups[group]) {
+		return nil
+	}
+	return &d.groups[group][member]
+}
+
+// closeIfNothingServes makes the faults of the members those of the backend
+// where no member is left.
+func (d *declaration) closeIfNothingServes() {
+	var all []fault
+	left := false
+	for _, g := range d.groups {
+		for _, m := range g {
+			all = append(all, m.faults...)
+			left = left || len(m.faults) == 0
+		}
+	}
+	if left {
+		d.partial = append(d.partial, all...)
+	} else {
+		d.faults = append(d.faults, all...)
+	}
+}
+
+// closed says why the whole backend is closed, "" where it serves.
+func (d *declaration) closed() string {
+	if len(d.faults) == 0 {
+		return ""
+	}
+	return d.faults[0].reason + ": " + join(d.faults)
+}
+
+func (d *declaration) member(group int, name string) *declaredMember {
+	if group >= len(d.groups) {
+		return nil
+	}
+	for i := range d.groups[group] {
+		if d.groups[group][i].member.Name == name {
+			return &d.groups[group][i]
+		}
+	}
+	return nil
+}
+
+// restricting are the fields that restrict what a backend does for a caller.
+var restricting = []string{"promptGuard", "mcp.authorization", "mcp.authentication", "mcp.guardrails", "extAuth"}
+
+// restrictions is the canonical text of what a spec restricts, "" for nothing.
+// Where it stands is part of it, names of clusters' own objects are too.
+func restrictions(object []byte) string {
+	var o struct {
+		Spec map[string]any `json:"spec"`
+	}
+	if err := json.Unmarshal(object, &o); err != nil {
+		return ""
+	}
+	found := map[string]any{}
+	collect(o.Spec, "", found)
+	if len(found) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(found)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func collect(v any, path string, found map[string]any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			at := path + "." + k
+			if slices.ContainsFunc(restricting, func(end string) bool { return strings.HasSuffix(at, "."+end) }) {
+				found[at] = x
+				continue
+			}
+			collect(x, at, found)
+		}
+	case []any:
+		for i, x := range v {
+			collect(x, path+"["+strconv.Itoa(i)+"]", found)
+		}
+	}
+}
