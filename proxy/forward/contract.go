@@ -14,8 +14,8 @@ import (
 )
 
 // Call is one request on its way to a backend: matched, admitted, its filters
-// applied. A Protocol answers it through Answer, so that response filters and
-// the record see every answer.
+// applied. A Protocol answers it through Start, so that response filters and
+// the record see every answer. It may be copied; copies share the request's life.
 type Call struct {
 	Exchange message.Exchange
 	// Request is as the filters left it; Body may be read once.
@@ -27,12 +27,15 @@ type Call struct {
 	Record *observe.Record
 	// Principal is who was authenticated: a stable name, "" for nobody.
 	Principal string
+	// Credential is the valid key that the client showed and that was taken off
+	// the request, for backends that are sent the client's own; never logged.
+	Credential string
 	// Timeout bounds the whole call where the route says so; BackendTimeout one attempt.
 	Timeout        time.Duration
 	BackendTimeout time.Duration
 	Retry          *table.Retry
 	// Only is set on a call that came over the link: it is served by this one
-	// candidate here and by nobody else.
+	// candidate here and by nobody else. Its Cluster is this one.
 	Only *pick.Candidate
 	// Replica, where set, names the proxy (its table.LinkProxy.ID) of the
 	// candidate's cluster that is to serve: Send then takes the link to it, also
@@ -43,8 +46,8 @@ type Call struct {
 	OriginAllowed bool
 	// Word is this request's random word.
 	Word uint64
-	// respond applies the response filters to a head before it is sent.
-	respond func(status int, h *message.Header)
+	// life is nil on a call that no client waits for.
+	life *life
 }
 
 // Protocol serves the calls to one kind of backend: plain HTTP, models, tools.
@@ -88,8 +91,8 @@ type Outcome struct {
 
 // Start sends the head of the answer, response filters applied.
 func (c *Call) Start(status int, h *message.Header, length int64) error {
-	if c.respond != nil {
-		c.respond(status, h)
+	if c.life != nil {
+		c.life.respond(c, h)
 	}
 	c.Record.Status = status
 	return c.Exchange.Start(status, h, length)
@@ -100,4 +103,34 @@ func (c *Call) Start(status int, h *message.Header, length int64) error {
 type NotProcessed interface {
 	error
 	NotProcessed() bool
+}
+
+// Link carries requests to other clusters' proxies.
+type Link interface {
+	// Send sends a request to a proxy of head.Cluster and gives the head of its
+	// answer and that proxy's address. A proxy that refused without serving makes
+	// an error that is Unprocessed.
+	Send(ctx context.Context, head Head, r *message.Request) (*message.Response, string, error)
+	// RTT is the round trip to a cluster's proxies.
+	RTT(cluster string) pick.Estimate
+	// Reachable is false while no link to the cluster works, with the reason.
+	Reachable(cluster string) (bool, string)
+}
+
+// Head is what one proxy tells the other about a request that crosses the link.
+// The serving side trusts nothing else about where it comes from.
+type Head struct {
+	// Cluster is where the request goes, Replica the proxy that must serve it or "".
+	Cluster, Replica string
+	Backend, Member  string
+	Tenant, Gateway  string
+	Listener, Route  string
+	Rule             string
+	Principal        string
+	// Word is the request's random word.
+	Word uint64
+	// Deadline is when the client stops waiting; zero is never.
+	Deadline time.Time
+	// From is the cluster that the request comes from, by its certificate.
+	From string
 }

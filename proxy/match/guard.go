@@ -117,3 +117,6 @@ func build(l table.Levels, secret func(string) *table.Secret) *Guard {
 	}
 	return g
 }
+
+// Guarded tells whether any policy targets a backend at all.
+func (x *Index) Guarded() bool { return x.served.Len() > 0 }

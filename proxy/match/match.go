@@ -143,3 +143,13 @@ func (p *port) listener(host string) *table.Listener {
 func hostKey(hostname string) string {
 	return strings.ToLower(strings.TrimPrefix(hostname, "*"))
 }
+
+// Listener is the most specific listener of a port for a server name, or nil:
+// whose certificate a handshake is answered with.
+func (x *Index) Listener(port uint16, serverName string) *table.Listener {
+	p, ok := x.ports.Get(port)
+	if !ok {
+		return nil
+	}
+	return p.listener(Host(serverName))
+}

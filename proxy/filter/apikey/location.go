@@ -84,3 +84,27 @@ func without(list, sep string, drop func(string) bool) string {
 	}
 	return strings.Join(keep, sep)
 }
+
+// Put writes a credential at a location, in place of what is there. undo
+// restores the request.
+func Put(at table.Location, value string, r *message.Request) (undo func()) {
+	fields, raw, has := r.Header.Clone(), r.Query, r.HasQuery
+	strip(at, r)
+	switch {
+	case at.Query != "":
+		pair := url.QueryEscape(at.Query) + "=" + url.QueryEscape(value)
+		if r.Query != "" {
+			pair = r.Query + "&" + pair
+		}
+		r.Query, r.HasQuery = pair, true
+	case at.Cookie != "":
+		pair := at.Cookie + "=" + value
+		if was := r.Header.Get("Cookie"); was != "" {
+			pair = was + "; " + pair
+		}
+		r.Header.Set("Cookie", pair)
+	default:
+		r.Header.Set(at.Header, at.Prefix+value)
+	}
+	return func() { r.Header, r.Query, r.HasQuery = fields, raw, has }
+}
