@@ -130,9 +130,9 @@ func (v *visit) attempt(ctx context.Context, call *forward.Call, to pick.Candida
 	inner, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(bound, func() { cancel(context.DeadlineExceeded) })
 	r, f := v.p.reach(inner, call, to, o)
-	if !timer.Stop() && f == nil {
+	if !timer.Stop() {
 		r.close()
-		f = &fault{table.OnTimeout, "the attempt took longer than " + bound.String(), false}
+		f = &fault{table.OnTimeout, "the attempt took longer than " + bound.String(), f != nil && f.unprocessed}
 	}
 	if f != nil {
 		cancel(nil)
@@ -173,6 +173,7 @@ func (v *visit) side(servers []string, f func(server string, call *forward.Call)
 		calls[i].Record.Attempts = 0
 		go func() {
 			defer func() { done <- struct{}{} }()
+			defer v.p.caught("asking a server")
 			f(s, calls[i])
 		}()
 	}

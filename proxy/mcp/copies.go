@@ -69,6 +69,7 @@ func (c *copies) run() {
 			}
 			work.Go(func() {
 				defer func() { <-room }()
+				defer c.o.p.caught("giving a copy")
 				if !c.give(ctx, h) {
 					c.again(h, tries+1)
 				}
@@ -156,6 +157,7 @@ func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fa
 	run := func(send func(call *forward.Call) (*reply, *fault)) {
 		c := fork(call, true)
 		work.Go(func() {
+			defer o.p.caught("telling another owner")
 			r, fl := send(c)
 			mu.Lock()
 			defer mu.Unlock()

@@ -35,7 +35,10 @@ func (p *Protocol) listen(ctx context.Context, body io.ReadCloser, tick func(), 
 	ctx, cancel := context.WithCancel(ctx)
 	events, ended := make(chan heard), make(chan error, 1)
 	go func() {
-		err := p.scan(body, func(h heard) error {
+		err := errors.New("reading an event stream: a panic was caught")
+		defer func() { ended <- err }()
+		defer p.caught("reading an event stream")
+		err = p.scan(body, func(h heard) error {
 			select {
 			case events <- h:
 				return nil
@@ -43,7 +46,6 @@ func (p *Protocol) listen(ctx context.Context, body io.ReadCloser, tick func(), 
 				return ctx.Err()
 			}
 		})
-		ended <- err
 	}()
 	timer := time.NewTicker(p.limits.Heartbeat)
 	defer timer.Stop()

@@ -158,6 +158,11 @@ func reply(w http.ResponseWriter, id json.RawMessage, result string) {
 }
 
 func (f *fake) stream(w http.ResponseWriter, r *http.Request, s *state) {
+	if id, ok := strings.CutPrefix(r.Header.Get("Last-Event-ID"), "poll-"); ok {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, "id: poll-%s\ndata: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"the rest\"}]}}\n\n", id, id)
+		return
+	}
 	if f.lone {
 		w.WriteHeader(405)
 		return
@@ -229,6 +234,11 @@ func (f *fake) tool(w http.ResponseWriter, r *http.Request, m rpc, s *state) {
 		case <-r.Context().Done():
 			return
 		}
+	case "poll":
+		// The server closes the stream before the answer, to be asked for the rest.
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, "id: poll-%s\nretry: 5\ndata: \n\n", m.ID)
+		return
 	case "ask":
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "id: 7\ndata: {\"jsonrpc\":\"2.0\",\"id\":41,\"method\":\"sampling/createMessage\",\"params\":{\"_meta\":{\"progressToken\":5}}}\n\n")

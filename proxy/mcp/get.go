@@ -72,6 +72,7 @@ func (v *visit) streamAll(ctx context.Context, m mark) {
 		call := fork(v.call, true)
 		go func() {
 			defer func() { done <- struct{}{} }()
+			defer v.p.caught("following a server's stream")
 			if m.One {
 				v.rest(ctx, call, s, m.Last[s], said)
 			} else {

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -166,6 +167,14 @@ func (p *Protocol) Serve(ctx context.Context, call *forward.Call) {
 		return
 	}
 	p.serveClient(ctx, call)
+}
+
+// caught keeps a panic of a goroutine from ending the process: what it worked on
+// is lost, nothing else. It is to be deferred itself.
+func (p *Protocol) caught(doing string) {
+	if r := recover(); r != nil {
+		p.log.Error("a panic was caught", "doing", doing, "panic", r, "stack", string(debug.Stack()))
+	}
 }
 
 // request are the limits for what a client sends.

@@ -132,7 +132,10 @@ func (p *Protocol) spawn(f func(ctx context.Context)) {
 	if p.life.Err() != nil {
 		return
 	}
-	p.work.Go(func() { f(p.life) })
+	p.work.Go(func() {
+		defer p.caught("keeping a session")
+		f(p.life)
+	})
 }
 
 // ensure makes the session ready for a request: as it is, taken over from
@@ -291,13 +294,9 @@ func (o *owner) release(h *held, id string) {
 	o.p.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, o.p.limits.Initialise)
 		defer cancel()
-		req, err := o.upstream(call, to, "DELETE", live{id: id, version: version}, nil)
-		if err != nil {
-			return
-		}
-		resp, err := o.p.sender.Send(ctx, call, to, req)
-		if err == nil && resp.Body != nil {
-			resp.Body.Close()
+		resp, f := o.send(ctx, job{call: call, to: to}, "DELETE", live{id: id, version: version}, nil)
+		if f == nil {
+			drain(resp)
 		}
 	})
 }

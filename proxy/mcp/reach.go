@@ -64,10 +64,7 @@ func (p *Protocol) reach(ctx context.Context, call *forward.Call, to pick.Candid
 // give gives an order to one proxy of the candidate's cluster.
 func (p *Protocol) give(ctx context.Context, call *forward.Call, to pick.Candidate, proxy string, o order) (*reply, *fault) {
 	if to.Local && (proxy == "" || proxy == p.proxy) {
-		c := fork(call, false)
-		r, f := readReply(p.owner.serve(ctx, c, to, o))
-		call.Record.Endpoint = c.Record.Endpoint
-		return r, f
+		return readReply(p.owner.serve(ctx, call, to, o))
 	}
 	c := fork(call, false)
 	c.Replica = proxy
@@ -78,9 +75,7 @@ func (p *Protocol) give(ctx context.Context, call *forward.Call, to pick.Candida
 	start := p.now()
 	resp, err := p.sender.Send(ctx, c, to, req)
 	if err != nil {
-		f := classify(err)
-		p.sender.Done(c, to, forward.Outcome{Err: err, Failed: f.why})
-		return nil, f
+		return nil, p.broke(ctx, c, to, err)
 	}
 	first := p.now().Sub(start)
 	r, f := readReply(resp)
@@ -90,6 +85,22 @@ func (p *Protocol) give(ctx context.Context, call *forward.Call, to pick.Candida
 	}
 	p.sender.Done(c, to, out)
 	return r, f
+}
+
+// broke tells the sender of an attempt that broke. That it was given up by who
+// waited for it is nothing against the other side; that it took too long is.
+func (p *Protocol) broke(ctx context.Context, call *forward.Call, to pick.Candidate, err error) *fault {
+	f := classify(err)
+	out := forward.Outcome{Err: err, Failed: f.why}
+	switch {
+	case ctx.Err() == nil:
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		f.why, out.Failed = table.OnTimeout, table.OnTimeout
+	default:
+		out.Failed = ""
+	}
+	p.sender.Done(call, to, out)
+	return f
 }
 
 // classify tells what an attempt that failed amounts to.

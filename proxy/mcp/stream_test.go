@@ -1,6 +1,7 @@
 package mcp_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -135,6 +136,37 @@ func TestMoveTellsOfOtherTools(t *testing.T) {
 			continue
 		}
 		eventually(t, "the change was told", func() bool { return w.Find("notifications/tools/list_changed") != "" })
+	}
+}
+
+// A server may end a stream before the answer and be asked for the rest; so may
+// a client lose it and ask.
+func TestBrokenStreamsAreResumed(t *testing.T) {
+	fleet, _, west := pair(t, nil)
+	west.version = "2025-11-25"
+	c := &mcptest.Client{T: t, Handler: fleet.Node("east-0").Handler()}
+	c.Initialize("2025-11-25")
+	a := c.Do("POST", `{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"poll"}}`)
+	if !strings.Contains(a.Body, "the rest") || fleet.Moves() != 0 {
+		t.Errorf("%s, %d moves", a.Body, fleet.Moves())
+	}
+	id := ""
+	for line := range strings.Lines(a.Body) {
+		if text, ok := strings.CutPrefix(line, "id: "); ok {
+			id = strings.TrimSpace(text)
+		}
+	}
+	if id == "" || strings.Contains(id, "poll") {
+		t.Fatalf("the stream was not opened by an event with a sealed id: %s", a.Body)
+	}
+	c.Header = http.Header{"Last-Event-Id": {id}}
+	if a := c.Do("GET", ""); a.Status != 200 || !strings.Contains(a.Body, "the rest") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	stranger := &mcptest.Client{T: t, Handler: fleet.Node("east-0").Handler(), Header: c.Header}
+	stranger.Initialize("2025-11-25")
+	if a := stranger.Do("GET", ""); a.Status != 400 {
+		t.Errorf("another session's event id: %d", a.Status)
 	}
 }
 
@@ -292,10 +324,14 @@ func FuzzPost(f *testing.F) {
 // FuzzOrder holds that nothing that comes over the link kills a proxy.
 func FuzzOrder(f *testing.F) {
 	fleet, _, _ := pair(f, nil)
-	f.Add("message", "eyJoIjoiMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAifQ", "MQ", `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
-	f.Add("copy", "e30", "", `{"handle":"00000000000000000000000000000000","server":"math","cluster":"east"}`)
+	session := base64.RawURLEncoding.EncodeToString([]byte(
+		`{"h":"00000000000000000000000000000000","t":"acme","b":"AgentgatewayBackend ns/tools","a":"2025-06-18"}`))
+	f.Add("message", session, "MQ", `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	f.Add("copy", session, "", `{"handle":"00000000000000000000000000000000","server":"math","cluster":"east"}`)
 	f.Add("tell", "zz", "!", "")
-	f.Add("end", "e30", "", "")
+	f.Add("end", session, "", "")
+	f.Add("resume", session, "MQ", "")
+	f.Add("open", session, "", "")
 	f.Fuzz(func(t *testing.T, op, facts, last, body string) {
 		if op == "stream" || strings.Contains(body, `"hold`) || strings.Contains(body, `"ask"`) {
 			return

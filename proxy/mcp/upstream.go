@@ -112,11 +112,7 @@ func (o *owner) sendRequest(ctx context.Context, j job, req *message.Request) (*
 	start := o.p.now()
 	resp, err := o.p.sender.Send(ctx, j.call, j.to, req)
 	if err != nil {
-		f := classify(err)
-		if ctx.Err() == nil || f.why == table.OnTimeout {
-			o.p.sender.Done(j.call, j.to, forward.Outcome{Err: err, Failed: f.why})
-		}
-		return nil, f
+		return nil, o.p.broke(ctx, j.call, j.to, err)
 	}
 	out := forward.Outcome{Status: resp.Status, FirstByte: o.p.now().Sub(start)}
 	if resp.Status == 502 || resp.Status == 503 || resp.Status == 504 {

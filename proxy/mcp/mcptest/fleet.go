@@ -29,6 +29,7 @@ type Server struct {
 	SSE      bool
 	Path     string
 	Handlers map[string]http.Handler // by cluster
+	Auth     *table.Auth
 }
 
 // Options say what the fleet is like.
@@ -45,6 +46,7 @@ type Options struct {
 	// Principal is who every client is, unless the header x-principal says otherwise.
 	Principal string
 	Failover  table.Failover
+	Secrets   []*table.Secret
 	Now       func() time.Time
 }
 
@@ -92,6 +94,9 @@ func New(t testing.TB, o Options) *Fleet {
 	}
 	if !o.NoKeys {
 		f.put(&table.Secret{Name: "keys", Data: map[string][]byte{"use": []byte("k1"), "k1": make([]byte, 32)}})
+	}
+	for _, s := range o.Secrets {
+		f.put(s)
 	}
 	for _, c := range o.Clusters {
 		peer := &table.Peer{Cluster: c, Region: c, State: table.PeerReady}
@@ -253,7 +258,7 @@ func (f *Fleet) backend(cluster string) *table.Backend {
 			if s.Handlers[c] == nil {
 				continue
 			}
-			i := table.Instance{Cluster: c, Region: c}
+			i := table.Instance{Cluster: c, Region: c, Auth: s.Auth}
 			if c == cluster {
 				i.Dial = &table.Dial{Host: s.Name, Port: 80}
 			}
