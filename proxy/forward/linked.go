@@ -20,7 +20,7 @@ func (f *Forwarder) ServeLink(x message.Exchange, h Head, rec *observe.Record) e
 	l := &life{index: f.index.Load(), began: f.opt.Now()}
 	r := x.Request()
 	l.call = Call{
-		Exchange: x, Request: r, Self: l.index.self, Find: l.index.find, Record: rec,
+		Exchange: &teller{x, rec}, Request: r, Self: l.index.self, Find: l.index.find, Record: rec,
 		Principal: h.Principal, Word: h.Word, life: l,
 	}
 	l.facts = facts{request: r, method: r.Method, authority: r.Authority, path: r.Path, query: r.Query, life: l}

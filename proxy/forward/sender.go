@@ -215,7 +215,18 @@ func (f *Forwarder) carry(ctx context.Context, call *Call, to pick.Candidate, r 
 		Principal: call.Principal, Word: call.Word,
 	}
 	head.Deadline, _ = ctx.Deadline()
-	return f.opt.Link.Send(ctx, head, r)
+	resp, at, err := f.opt.Link.Send(ctx, head, r)
+	if err != nil {
+		return nil, at, err
+	}
+	if there := resp.Header.Get(headEndpoint); there != "" {
+		at = there
+		resp.Header.Del(headEndpoint)
+	}
+	if resp.Body != nil {
+		resp.Body = &told{resp.Body, resp, rec}
+	}
+	return resp, at, nil
 }
 
 // dial sends to an endpoint of this cluster. The request's scheme and authority

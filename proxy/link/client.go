@@ -1,0 +1,273 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/forward"
+	"github.com/navehq/nave/proxy/http2"
+	"github.com/navehq/nave/proxy/latency"
+	"github.com/navehq/nave/proxy/message"
+)
+
+// Options of a Client. Cluster, Tenant and TLS are required.
+type Options struct {
+	// Cluster, Tenant, Gateway and Proxy say who this proxy is.
+	Cluster, Tenant, Gateway, Proxy string
+	// TLS admits only proxies of this tenant in that cluster (pki.Party.LinkClient).
+	TLS func(cluster string) *tls.Config
+	// Dial opens connections [net.Dialer].
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now is the time [time.Now]; Word a random word [math/rand].
+	Now  func() time.Time
+	Word func() uint64
+	// Registerer gets the metrics; nil is silent. Log [none].
+	Registerer prometheus.Registerer
+	Log        *slog.Logger
+}
+
+// Client holds a connection to each proxy of the tenant in other clusters, and
+// to the other replicas in its own. It is safe for concurrent use.
+type Client struct {
+	opt    Options
+	engine *http2.Client
+	out    *gauges
+	ctx    context.Context
+	stop   context.CancelFunc
+	work   sync.WaitGroup
+
+	mu    sync.Mutex
+	peers map[string]map[string]*peer // by cluster, by the proxy's id
+	book  latency.Book
+}
+
+var _ forward.Link = (*Client)(nil)
+
+// rttStale is when a round trip is unknown again.
+const rttStale = 10 * time.Second
+
+// NewClient makes a client without peers; Close ends it.
+func NewClient(o Options) *Client {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Word == nil {
+		o.Word = rand.Uint64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		opt: o, peers: map[string]map[string]*peer{}, book: latency.New(rttStale),
+		engine: http2.NewClient(http2.ClientOptions{Dial: o.Dial, ConnectTimeout: connectTime}),
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.out = newGauges(c)
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(c.out)
+	}
+	return c
+}
+
+// SetPeers makes the connections those of the table: proxies come, go and
+// change their addresses. A peer that stays keeps its connection.
+func (c *Client) SetPeers(peers []*table.Peer) {
+	wanted := map[string]map[string]table.LinkProxy{}
+	for _, p := range peers {
+		m := map[string]table.LinkProxy{}
+		for _, x := range p.Proxies {
+			self := p.Cluster == c.opt.Cluster && x.ID == c.opt.Proxy
+			if x.Tenant == c.opt.Tenant && !self && x.Address != "" {
+				m[x.ID] = x
+			}
+		}
+		wanted[p.Cluster] = m
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return
+	}
+	for cluster, m := range c.peers {
+		for id, p := range m {
+			if x, ok := wanted[cluster][id]; !ok || x != p.proxy {
+				p.stop()
+				delete(m, id)
+			}
+		}
+		if len(m) == 0 {
+			delete(c.peers, cluster)
+		}
+	}
+	for cluster, m := range wanted {
+		for id, x := range m {
+			if c.peers[cluster] == nil {
+				c.peers[cluster] = map[string]*peer{}
+			}
+			if c.peers[cluster][id] == nil {
+				c.peers[cluster][id] = c.start(cluster, x)
+			}
+		}
+	}
+}
+
+// start begins to keep a connection; c.mu is held.
+func (c *Client) start(cluster string, x table.LinkProxy) *peer {
+	p := &peer{client: c, cluster: cluster, proxy: x, why: errors.New("not connected yet"), poke: make(chan struct{}, 1)}
+	var ctx context.Context
+	ctx, p.stop = context.WithCancel(c.ctx)
+	c.work.Go(func() { p.keep(ctx) })
+	return p
+}
+
+// Close ends all connections and waits for it.
+func (c *Client) Close() {
+	c.mu.Lock()
+	c.stop()
+	c.mu.Unlock()
+	c.work.Wait()
+	_ = c.engine.Close() // its connections are closed
+}
+
+// Recheck closes connections whose peers would not be accepted any more.
+func (c *Client) Recheck() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.peers {
+		for _, p := range m {
+			p.recheck()
+		}
+	}
+}
+
+// Send sends a request to a proxy of the head's cluster.
+func (c *Client) Send(ctx context.Context, head forward.Head, r *message.Request) (*message.Response, string, error) {
+	p, conn, err := c.choose(head)
+	if err != nil {
+		return nil, "", &message.SendError{
+			Stage: message.StageConnect, Address: head.Cluster, Unprocessed: true, Err: err,
+		}
+	}
+	defer p.done()
+	own := r.Header
+	r.Header = own.Clone()
+	write(&r.Header, head, c.opt.Now())
+	resp, err := conn.Do(ctx, r)
+	r.Header = own
+	if err != nil {
+		p.suspect()
+		c.out.sent.WithLabelValues(head.Cluster, "failed").Inc()
+		return nil, p.proxy.Address, fmt.Errorf("sending over the link to %q: %w", head.Cluster, err)
+	}
+	if why, refused := resp.Header.Lookup(headRefused); refused {
+		if resp.Body != nil {
+			_ = resp.Body.Close() // it is empty
+		}
+		c.out.sent.WithLabelValues(head.Cluster, "refused").Inc()
+		text, err := unescape(why)
+		if err != nil {
+			text = "unreadable reason"
+		}
+		return nil, p.proxy.Address, &message.SendError{
+			Stage: message.StageAwait, Address: p.proxy.Address, Unprocessed: true, Err: errors.New("the other proxy refused: " + text),
+		}
+	}
+	c.out.sent.WithLabelValues(head.Cluster, "answered").Inc()
+	return resp, p.proxy.Address, nil
+}
+
+// choose picks among a cluster's connected proxies: the replica that is meant,
+// else one of the same Gateway if there is any, the less loaded of two.
+func (c *Client) choose(head forward.Head) (*peer, *http2.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var same, other []*peer
+	why := fmt.Errorf("no proxy of tenant %q is known in cluster %q", c.opt.Tenant, head.Cluster)
+	for id, p := range c.peers[head.Cluster] {
+		if head.Replica != "" && id != head.Replica {
+			continue
+		}
+		switch {
+		case !p.up():
+			why = p.cause()
+		case p.proxy.Gateway == head.Gateway:
+			same = append(same, p)
+		default:
+			other = append(other, p)
+		}
+	}
+	if len(same) == 0 {
+		same = other
+	}
+	if len(same) == 0 {
+		return nil, nil, why
+	}
+	word := c.opt.Word()
+	n := uint64(len(same))
+	a := same[word%n]
+	if n > 1 {
+		if b := same[(word%n+1+(word>>32)%(n-1))%n]; b.load() < a.load() {
+			a = b
+		}
+	}
+	conn := a.begin()
+	if conn == nil {
+		return nil, nil, a.cause()
+	}
+	return a, conn, nil
+}
+
+// Reachable is false while no connection to the cluster is up, with the reason.
+func (c *Client) Reachable(cluster string) (bool, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	why := "no proxy of this tenant is known there"
+	for _, p := range c.peers[cluster] {
+		if p.up() {
+			return true, ""
+		}
+		why = p.cause().Error()
+	}
+	return false, why
+}
+
+// RTT is the round trip to a cluster's proxies.
+func (c *Client) RTT(cluster string) latency.Estimate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.book.Estimate(cluster, c.opt.Now())
+}
+
+// Book is what was measured, by cluster.
+func (c *Client) Book() latency.Book {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.book
+}
+
+func (c *Client) sample(cluster string, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.book = c.book.Add(cluster, c.opt.Now(), d)
+}
+
+// clusters lists those that there are peers in.
+func (c *Client) clusters() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	for name := range c.peers {
+		out = append(out, name)
+	}
+	return out
+}

@@ -1,0 +1,216 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/http1"
+	"github.com/navehq/nave/proxy/http2"
+)
+
+// How a connection is kept: pinged every pingEvery; given up when two pings in
+// a row got no answer within pingLimit each, so at most 1.7 s after its last
+// sign of life; opened anew after a pause that doubles from firstPause to
+// lastPause, each halved at most by chance.
+const (
+	connectTime = 2 * time.Second
+	pingEvery   = 500 * time.Millisecond
+	pingLimit   = 600 * time.Millisecond
+	pingSlowest = 2 * time.Second
+	firstPause  = 100 * time.Millisecond
+	lastPause   = 2 * time.Second
+)
+
+var errSilent = errors.New("two pings in a row were not answered")
+
+// peer is one proxy and the connection to it.
+type peer struct {
+	client  *Client
+	cluster string
+	proxy   table.LinkProxy
+	stop    context.CancelFunc
+	poke    chan struct{} // asks for a ping at once
+
+	mu     sync.Mutex
+	conn   *http2.Conn // nil while there is none
+	state  func() error
+	why    error
+	flight int
+}
+
+func (p *peer) up() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conn != nil && p.conn.Usable()
+}
+
+func (p *peer) cause() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.why == nil {
+		return errors.New("its connection is ending")
+	}
+	return p.why
+}
+
+func (p *peer) load() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flight
+}
+
+func (p *peer) begin() *http2.Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn != nil {
+		p.flight++
+	}
+	return p.conn
+}
+
+func (p *peer) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flight--
+}
+
+// suspect has the connection pinged at once.
+func (p *peer) suspect() {
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+}
+
+// recheck closes the connection if its peer would not be accepted now.
+func (p *peer) recheck() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conn != nil && p.state != nil && p.state() != nil {
+		_ = p.conn.Close() // ends what is in flight
+	}
+}
+
+// keep opens the connection again and again, until ctx ends.
+func (p *peer) keep(ctx context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := p.client.opt.Now()
+		err := p.live(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		p.client.opt.Log.Info("link lost", "cluster", p.cluster, "proxy", p.proxy.ID, "cause", err)
+		if p.client.opt.Now().Sub(began) > 2*lastPause {
+			pause = firstPause
+		}
+		wait := pause/2 + time.Duration(p.client.opt.Word()%uint64(pause/2+1))
+		pause = min(2*pause, lastPause)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// live opens a connection and keeps it for as long as it answers.
+func (p *peer) live(ctx context.Context) error {
+	conn, err := p.connect(ctx)
+	if err == nil {
+		err = p.ping(ctx, conn, pingLimit)
+	}
+	if err != nil {
+		if conn != nil {
+			_ = conn.Close() // nothing was sent on it
+		}
+		p.set(nil, err)
+		return err
+	}
+	p.set(conn, nil)
+	p.client.opt.Log.Info("link up", "cluster", p.cluster, "proxy", p.proxy.ID)
+	err = p.watch(ctx, conn)
+	p.set(nil, err)
+	_ = conn.Close() // what is in flight fails now, and can be sent elsewhere
+	return err
+}
+
+func (p *peer) connect(ctx context.Context) (*http2.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	config := p.client.opt.TLS(p.cluster).Clone()
+	verify := config.VerifyConnection
+	var state *tls.ConnectionState
+	config.VerifyConnection = func(s tls.ConnectionState) error {
+		state = &s
+		if verify == nil {
+			return nil
+		}
+		return verify(s)
+	}
+	if host, _, err := net.SplitHostPort(p.proxy.Address); err == nil && config.ServerName == "" {
+		config.ServerName = host
+	}
+	conn, err := p.client.engine.Connect(ctx, http1.Destination{Address: p.proxy.Address, TLS: config})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to proxy %q: %w", p.proxy.ID, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = func() error {
+		if verify == nil || state == nil {
+			return nil
+		}
+		return verify(*state)
+	}
+	return conn, nil
+}
+
+func (p *peer) set(conn *http2.Conn, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn, p.why = conn, why
+}
+
+// watch pings until the connection does not answer.
+func (p *peer) watch(ctx context.Context, conn *http2.Conn) error {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-p.poke:
+		}
+		if !conn.Usable() {
+			return errors.New("the connection was closed")
+		}
+		limit := p.limit()
+		if p.ping(ctx, conn, limit) != nil && ctx.Err() == nil && p.ping(ctx, conn, limit) != nil {
+			return errSilent
+		}
+	}
+}
+
+// limit leaves a way that is long by nature its time.
+func (p *peer) limit() time.Duration {
+	return min(max(pingLimit, 3*p.client.RTT(p.cluster).Value), pingSlowest)
+}
+
+func (p *peer) ping(ctx context.Context, conn *http2.Conn, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	start := time.Now()
+	if err := conn.Ping(ctx); err != nil {
+		p.client.out.missed.WithLabelValues(p.cluster).Inc()
+		return fmt.Errorf("pinging proxy %q: %w", p.proxy.ID, err)
+	}
+	p.client.sample(p.cluster, time.Since(start))
+	return nil
+}
