@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/filter/authorization"
 	"github.com/navehq/nave/proxy/match"
 	"github.com/navehq/nave/proxy/message"
 	"github.com/navehq/nave/proxy/observe"
@@ -97,16 +98,39 @@ func serves(c *pick.Candidate) error {
 
 // restrictLink holds this cluster's own policies against the request. The
 // client's key was checked and taken off at the entry; what is known of it here
-// is that there was one.
+// is that there was one. What asks for the body waits for the protocol.
 func (l *life) restrictLink(member string) error {
 	whole, part := l.index.Serving(l.call.Backend.Name, member)
 	for _, g := range []*match.Guard{whole, part} {
 		if g == nil {
 			continue
 		}
-		if why := refusedBy(g, &l.call); why != "" {
-			return errors.New("serving backend: refused here: " + why)
+		if err := l.restrictBy(g); err != nil {
+			return fmt.Errorf("serving backend %q: %w", l.call.Backend.Name, err)
 		}
+	}
+	return nil
+}
+
+func (l *life) restrictBy(g *match.Guard) error {
+	switch {
+	case g.Closed != "":
+		return errors.New("closed: " + g.Closed)
+	case g.Keys != nil && l.call.Principal == "":
+		return errors.New("an API key is required here")
+	case g.Rules == nil:
+		return nil
+	}
+	later := authorization.NeedsBody
+	if l.call.Backend.Kind == table.BackendHTTP {
+		later = nil
+	}
+	v := g.Rules.Judge(&l.facts, later)
+	if v.Denied {
+		return errors.New("not authorized here: " + v.Reason)
+	}
+	if v.Pending {
+		l.pending = append(l.pending, g.Rules)
 	}
 	return nil
 }

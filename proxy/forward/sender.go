@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/filter/authorization"
 	"github.com/navehq/nave/proxy/latency"
 	"github.com/navehq/nave/proxy/match"
 	"github.com/navehq/nave/proxy/message"
@@ -101,8 +102,12 @@ func refusedBy(g *match.Guard, call *Call) string {
 	case g.Keys != nil && call.Principal == "":
 		return "an API key"
 	case g.Rules != nil:
-		if v := g.Rules.Judge(&call.life.facts, nil); v.Denied {
+		v := g.Rules.Judge(&call.life.facts, authorization.NeedsBody)
+		if v.Denied {
 			return "authorization: " + v.Reason
+		}
+		if v.Pending {
+			return "authorization: an expression asks for the body, which is not known when candidates are chosen"
 		}
 	}
 	return ""

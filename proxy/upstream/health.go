@@ -26,6 +26,10 @@ const (
 	leastShare = 0.05
 )
 
+// sampleEvery is how often a candidate's time to first byte is taken: of many
+// requests a second, some are enough.
+const sampleEvery = 20 * time.Millisecond
+
 // weigh is what one failure counts: who cannot be reached at all is out at once.
 func weigh(t table.Trigger) int {
 	switch t {
@@ -78,6 +82,7 @@ type state struct {
 	failback table.Failback
 	quota    string
 	used     time.Time
+	sampled  time.Time // when a time to first byte was last taken
 }
 
 // NewHealth makes a Health; word gives random words, r the metrics' registerer
@@ -197,7 +202,9 @@ func (h *Health) Learn(key string, e Evidence) {
 	}
 	switch {
 	case e.Failed == "":
-		h.firsts = h.firsts.Add(key, now, e.FirstByte)
+		if now.Sub(s.sampled) >= sampleEvery {
+			h.firsts, s.sampled = h.firsts.Add(key, now, e.FirstByte), now
+		}
 		s.succeed(now)
 	case e.Failed == table.OnRateLimit:
 		h.refuse(key, s, e, now)

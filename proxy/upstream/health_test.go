@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -10,13 +11,26 @@ import (
 	"github.com/navehq/nave/proxy/upstream"
 )
 
-type clock struct{ t time.Time }
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
 
-func (c *clock) now() time.Time       { return c.t }
-func (c *clock) pass(d time.Duration) { c.t = c.t.Add(d) }
-func middle() uint64                  { return 1 << 63 } // neither longer nor shorter
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+func middle() uint64 { return 1 << 63 } // neither longer nor shorter
 func newHealth() (*upstream.Health, *clock) {
-	c := &clock{time.Unix(1e9, 0)}
+	c := &clock{t: time.Unix(1e9, 0)}
 	return upstream.NewHealth(c.now, middle, prometheus.NewRegistry()), c
 }
 

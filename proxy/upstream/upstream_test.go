@@ -140,7 +140,7 @@ func TestNobodyIsReady(t *testing.T) {
 }
 
 func TestNamesAreRemembered(t *testing.T) {
-	c := &clock{time.Unix(1e9, 0)}
+	c := &clock{t: time.Unix(1e9, 0)}
 	var asked []string
 	broken := false
 	answered := make(chan struct{}, 10)
