@@ -27,8 +27,10 @@ type tried struct {
 
 // choices are the candidates for the session at a server in the order to try
 // them: where it was served last comes first unless it is set aside there.
-func (v *visit) choices(call *forward.Call, server string) (order []pick.Choice, holds string, why string) {
-	d := v.p.sender.Decide(call, pick.Needs{Member: server})
+func (v *visit) choices(server string) (order []pick.Choice, holds string, why string) {
+	v.mu.Lock()
+	d := v.p.sender.Decide(v.call, pick.Needs{Member: server})
+	v.mu.Unlock()
 	holds, known := v.p.hints.get(v.place(server))
 	if !known {
 		holds = v.facts.Served[server]
@@ -54,9 +56,9 @@ func (v *visit) place(server string) place {
 // processed, or again says that it does no harm.
 func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(*reply, pick.Candidate) *fault, again func(context.Context, pick.Candidate) bool) (t tried) {
 	o.facts = v.facts
-	choices, holds, why := v.choices(call, o.server)
+	choices, holds, why := v.choices(o.server)
 	if len(choices) == 0 {
-		t.fault = &fault{table.OnConnect, fmt.Sprintf("no candidate serves %q: %s", o.server, why), true}
+		t.fault = undone(table.OnConnect, fmt.Sprintf("no candidate serves %q: %s", o.server, why))
 		return t
 	}
 	bounces, forced := 0, false
@@ -71,6 +73,7 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 		}
 		if f == nil && r.elsewhere != "" {
 			bounces++
+			uncount(call)
 			if at := index(choices, r.elsewhere); bounces == 1 && at >= 0 {
 				choices, holds, i = first(choices, at), r.elsewhere, 0
 				continue
@@ -79,7 +82,7 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 				forced = true
 				continue
 			}
-			f = &fault{table.OnServer, "the session's owners do not agree where it lives", true}
+			f = undone(table.OnServer, "the session's owners do not agree where it lives")
 		}
 		if f == nil {
 			t.moved = r.moved
@@ -88,7 +91,7 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 		}
 		if f == nil {
 			t.ok, t.served = true, to.Cluster
-			call.Record.ServedBy = to.Key()
+			call.Record.ServedBy = to.Key() // also where this proxy asked itself
 			return t
 		}
 		t.fault, t.maybe = f, t.maybe || !f.unprocessed
@@ -132,7 +135,7 @@ func (v *visit) attempt(ctx context.Context, call *forward.Call, to pick.Candida
 	r, f := v.p.reach(inner, call, to, o)
 	if !timer.Stop() {
 		r.close()
-		f = &fault{table.OnTimeout, "the attempt took longer than " + bound.String(), f != nil && f.unprocessed}
+		f = &fault{why: table.OnTimeout, text: "the attempt took longer than " + bound.String(), unprocessed: f != nil && f.unprocessed}
 	}
 	if f != nil {
 		cancel(nil)
@@ -152,7 +155,7 @@ func (v *visit) endServers(ctx context.Context) {
 	v.side(v.servers, func(server string, call *forward.Call) {
 		o := o
 		o.server = server
-		choices, _, _ := v.choices(call, server)
+		choices, _, _ := v.choices(server)
 		for i, c := range choices {
 			if i == 3 || v.passing && i == 1 {
 				break
@@ -164,13 +167,17 @@ func (v *visit) endServers(ctx context.Context) {
 }
 
 // side runs f for each server side by side, each with a record of its own, and
-// waits. What the attempts found is added up after.
+// waits. What the attempts found is added up after. One server alone is asked
+// by the request's own call.
 func (v *visit) side(servers []string, f func(server string, call *forward.Call)) {
+	if len(servers) == 1 {
+		f(servers[0], v.call)
+		return
+	}
 	calls := make([]*forward.Call, len(servers))
 	done := make(chan struct{})
 	for i, s := range servers {
-		calls[i] = fork(v.call, true)
-		calls[i].Record.Attempts = 0
+		calls[i] = beside(v.call)
 		go func() {
 			defer func() { done <- struct{}{} }()
 			defer v.p.caught("asking a server")
@@ -183,14 +190,17 @@ func (v *visit) side(servers []string, f func(server string, call *forward.Call)
 	r := v.call.Record
 	for _, c := range calls {
 		r.Attempts += c.Record.Attempts
-		if c.Record.FailoverReason != "" {
-			r.FailoverReason = c.Record.FailoverReason
-		}
-		if c.Record.Endpoint != "" {
-			r.Endpoint = c.Record.Endpoint
-		}
-		if c.Record.ServedBy != "" {
-			r.ServedBy = c.Record.ServedBy
+		r.Upstream = max(r.Upstream, c.Record.Upstream)
+		for _, x := range []struct {
+			to   *string
+			from string
+		}{
+			{&r.FailoverReason, c.Record.FailoverReason}, {&r.Endpoint, c.Record.Endpoint},
+			{&r.ServedBy, c.Record.ServedBy}, {&r.Region, c.Record.Region},
+		} {
+			if x.from != "" {
+				*x.to = x.from
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ func (o *owner) serveLink(ctx context.Context, call *forward.Call) {
 	call.Record.Protocol = "mcp"
 	ord, err := readOrder(call.Request, o.p.limits.Body)
 	if err != nil {
-		_ = answerWith(ctx, call, (&fault{table.OnServer, err.Error(), true}).response())
+		_ = answerWith(ctx, call, undone(table.OnServer, err.Error()).response())
 		return
 	}
 	call.Request.Body = nil
@@ -91,7 +91,7 @@ func (o *owner) carry(ctx context.Context, call *forward.Call, to pick.Candidate
 		return gone()
 	}
 	if !to.Local || to.Member.Server == nil || ord.facts.Tenant != call.Self.Tenant || ord.facts.Backend != call.Backend.Name {
-		return (&fault{table.OnServer, "the session's server is not declared here", true}).response()
+		return undone(table.OnServer, "the session's server is not declared here").response()
 	}
 	if ord.op == opCopy {
 		return o.takeCopy(call, to, ord)
@@ -116,7 +116,7 @@ func (o *owner) carry(ctx context.Context, call *forward.Call, to pick.Candidate
 		o.held.remove(j.h.place)
 		return plain(202)
 	}
-	return (&fault{table.OnServer, fmt.Sprintf("there is no order %q", ord.op), true}).response()
+	return undone(table.OnServer, fmt.Sprintf("there is no order %q", ord.op)).response()
 }
 
 func gone() *message.Response {
@@ -169,7 +169,7 @@ func setMoved(r *message.Response, l live) {
 func (o *owner) message(ctx context.Context, j job) *message.Response {
 	parsed, _, err := jsonrpc.Parse(j.body, o.p.answer())
 	if err != nil || len(parsed) != 1 {
-		return (&fault{table.OnServer, "the order holds no message", true}).response()
+		return undone(table.OnServer, "the order holds no message").response()
 	}
 	m := parsed[0]
 	if m.Kind() != jsonrpc.Request {
@@ -192,7 +192,7 @@ func (o *owner) message(ctx context.Context, j job) *message.Response {
 		setMoved(r, l)
 		return r
 	}
-	return (&fault{table.OnServer, "the server lost the session twice", true}).response()
+	return undone(table.OnServer, "the server lost the session twice").response()
 }
 
 // deliver sends a request by the session's transport.
@@ -212,7 +212,7 @@ func (o *owner) note(ctx context.Context, j job) *message.Response {
 	}
 	if l.legacy != nil {
 		if err := l.legacy.post(ctx, j, j.body); err != nil {
-			return (&fault{table.OnConnect, err.Error(), false}).response()
+			return perhaps(table.OnConnect, err.Error()).response()
 		}
 		return plain(202)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/navehq/nave/api/table"
@@ -20,8 +21,10 @@ import (
 
 // visit is one client request at the entry proxy.
 type visit struct {
-	p       *Protocol
-	call    *forward.Call
+	p    *Protocol
+	call *forward.Call
+	// mu guards decisions of the sender, which are the call's.
+	mu      sync.Mutex
 	ring    *session.Ring
 	names   catalog.Names
 	servers []string
@@ -217,6 +220,10 @@ func (v *visit) end(ctx context.Context) {
 		return
 	}
 	v.call.Record.MCP.Method = "session/end"
+	if !v.allowed(&subject{}) {
+		v.forbidden(jsonrpc.ID{})
+		return
+	}
 	v.p.tomb(v.facts.Handle)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

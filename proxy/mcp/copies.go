@@ -155,7 +155,7 @@ func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fa
 	var mu sync.Mutex
 	var work sync.WaitGroup
 	run := func(send func(call *forward.Call) (*reply, *fault)) {
-		c := fork(call, true)
+		c := beside(call)
 		work.Go(func() {
 			defer o.p.caught("telling another owner")
 			r, fl := send(c)
@@ -171,7 +171,7 @@ func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fa
 		}
 	}
 	given := 0
-	for _, choice := range o.p.sender.Decide(fork(call, true), pick.Needs{Member: h.place.server}).Order {
+	for _, choice := range o.p.sender.Decide(beside(call), pick.Needs{Member: h.place.server}).Order {
 		if choice.Local || given == copyClusters {
 			continue
 		}
@@ -257,7 +257,7 @@ func (o *owner) tell(call *forward.Call, to pick.Candidate, ord order) *message.
 func (o *owner) takeCopy(call *forward.Call, to pick.Candidate, ord order) *message.Response {
 	c, err := session.DecodeCopy(ord.body)
 	if err != nil || c.Handle != ord.facts.Handle || c.Server != to.Member.Name {
-		return (&fault{table.OnServer, "the order holds no copy of its session", true}).response()
+		return undone(table.OnServer, "the order holds no copy of its session").response()
 	}
 	h := o.find(call, to, ord)
 	o.act(h, o.step(h, session.Told{Copy: c}))

@@ -62,7 +62,7 @@ func (v *visit) merged(ctx context.Context, m *jsonrpc.Message, known catalog.Me
 		v.answer(failure.message)
 		return
 	}
-	result, err := v.names.Merge(known.List, pages)
+	result, err := v.names.Merge(known.List, pages, v.shown)
 	if err != nil {
 		v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInternal, err.Error(), nil))
 		return

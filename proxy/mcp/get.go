@@ -28,6 +28,10 @@ func (v *visit) get(ctx context.Context) {
 	if !v.enter(jsonrpc.ID{}) {
 		return
 	}
+	if !v.allowed(&subject{}) {
+		v.forbidden(jsonrpc.ID{})
+		return
+	}
 	m := mark{Last: map[string]string{}}
 	if last, has := req.Header.Lookup("Last-Event-ID"); has {
 		if err := v.ring.OpenToken(session.ForEvent, v.facts.Handle, last, &m); err != nil {
@@ -69,7 +73,7 @@ func (v *visit) streamAll(ctx context.Context, m mark) {
 	said := make(chan said)
 	done := make(chan struct{})
 	for _, s := range servers {
-		call := fork(v.call, true)
+		call := beside(v.call)
 		go func() {
 			defer func() { done <- struct{}{} }()
 			defer v.p.caught("following a server's stream")
@@ -165,7 +169,6 @@ func (v *visit) followServer(ctx context.Context, call *forward.Call, server, la
 			return nil
 		}
 		always := func(context.Context, pick.Candidate) bool { return failures >= patience }
-		call := fork(call, true)
 		call.Record.Attempts = 0
 		t := v.ask(ctx, call, order{op: opStream, server: server, last: last}, take, always)
 		if over || t.gone {

@@ -35,7 +35,6 @@ type legacy struct {
 // greetLegacy opens the stream, learns where to post, and shakes hands.
 func (o *owner) greetLegacy(ctx context.Context, j job, hello jsonrpc.Message) (g greeted, f *fault) {
 	streamCtx, cancel := context.WithCancel(o.p.life)
-	j.call = j.h.calling()
 	resp, f := o.opened(ctx, streamCtx, j)
 	if f != nil {
 		cancel()
@@ -51,11 +50,11 @@ func (o *owner) greetLegacy(ctx context.Context, j job, hello jsonrpc.Message) (
 	case c.path = <-path:
 	case <-ctx.Done():
 		cancel()
-		return g, &fault{table.OnTimeout, "waiting for the server's endpoint: " + ctx.Err().Error(), true}
+		return g, undone(table.OnTimeout, "waiting for the server's endpoint: "+ctx.Err().Error())
 	}
 	if c.path == "" {
 		cancel()
-		return g, &fault{table.OnServer, "the server named no endpoint of its own to post to", true}
+		return g, undone(table.OnServer, "the server named no endpoint of its own to post to")
 	}
 	answer, err := c.ask(ctx, j, hello)
 	if err == nil {
@@ -66,7 +65,7 @@ func (o *owner) greetLegacy(ctx context.Context, j job, hello jsonrpc.Message) (
 		}
 	}
 	if err != nil {
-		f = &fault{table.OnServer, err.Error(), true}
+		f = undone(table.OnServer, err.Error())
 	}
 	if f != nil {
 		cancel()
@@ -81,21 +80,21 @@ func (o *owner) greetLegacy(ctx context.Context, j job, hello jsonrpc.Message) (
 func (o *owner) opened(ctx, life context.Context, j job) (*message.Response, *fault) {
 	req, err := o.upstream(j.call, j.to, "GET", live{}, nil)
 	if err != nil {
-		return nil, &fault{table.OnServer, err.Error(), true}
+		return nil, undone(table.OnServer, err.Error())
 	}
 	life, cancel := context.WithCancel(life)
 	stop := context.AfterFunc(ctx, cancel)
 	resp, f := o.sendRequest(life, j, req)
 	if !stop() && f == nil {
-		f = &fault{table.OnTimeout, "opening the server's stream took too long", true}
+		f = undone(table.OnTimeout, "opening the server's stream took too long")
 	}
 	if f == nil && (resp.Status != 200 || resp.Body == nil || media(resp.Header.Get("Content-Type")) != kindEvents) {
-		f = &fault{table.OnServer, fmt.Sprintf("the server's stream answered with status %d", resp.Status), true}
+		f = undone(table.OnServer, fmt.Sprintf("the server's stream answered with status %d", resp.Status))
 		drain(resp)
 	}
 	if f != nil {
 		cancel()
-		return nil, &fault{f.why, f.text, true}
+		return nil, undone(f.why, f.text)
 	}
 	return resp, nil
 }
@@ -168,7 +167,7 @@ func (c *legacy) exchange(ctx context.Context, j job, m jsonrpc.Message) (*messa
 		if over {
 			return plain(404), nil // to be begun anew
 		}
-		return nil, &fault{table.OnServer, "a request with this id is under way", true}
+		return nil, undone(table.OnServer, "a request with this id is under way")
 	}
 	c.pending[m.ID], c.latest = f, f
 	c.mu.Unlock()
@@ -213,7 +212,7 @@ var errForgotten = errors.New("the server no longer knows the session")
 func (c *legacy) post(ctx context.Context, j job, body []byte) error {
 	req, err := c.o.upstream(j.call, j.to, "POST", live{}, body)
 	if err != nil {
-		return &fault{table.OnServer, err.Error(), true}
+		return undone(table.OnServer, err.Error())
 	}
 	req.Path, req.Query, req.HasQuery = strings.Cut(c.path, "?")
 	resp, f := c.o.sendRequest(ctx, j, req)
@@ -228,7 +227,7 @@ func (c *legacy) post(ctx context.Context, j job, body []byte) error {
 		c.close()
 		return errForgotten
 	}
-	return &fault{table.OnServer, fmt.Sprintf("the server answered a post with status %d", resp.Status), false}
+	return perhaps(table.OnServer, fmt.Sprintf("the server answered a post with status %d", resp.Status))
 }
 
 // close ends the connection and whoever waits on it.

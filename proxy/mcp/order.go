@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/navehq/nave/api/table"
-	"github.com/navehq/nave/proxy/forward"
 	"github.com/navehq/nave/proxy/mcp/session"
 	"github.com/navehq/nave/proxy/message"
 )
@@ -148,7 +147,17 @@ type fault struct {
 	text string
 	// unprocessed tells that the server surely did not act on the request.
 	unprocessed bool
+	// way tells that the owner itself was not reached.
+	way bool
 }
+
+// undone is a fault before which the server surely did nothing.
+func undone(why table.Trigger, text string) *fault {
+	return &fault{why: why, text: text, unprocessed: true}
+}
+
+// perhaps is a fault after which the server may have acted.
+func perhaps(why table.Trigger, text string) *fault { return &fault{why: why, text: text} }
 
 func (f *fault) Error() string { return f.text }
 
@@ -203,23 +212,12 @@ func readReply(r *message.Response) (*reply, *fault) {
 	if !r.Header.Has(headOwner) {
 		out.close()
 		// Only proxies answer without an owner's name, before the order was begun.
-		return nil, &fault{table.OnServer, fmt.Sprintf("the proxy answered %d", r.Status), true}
+		return nil, undone(table.OnServer, fmt.Sprintf("the proxy answered %d", r.Status))
 	}
 	if text, has := r.Header.Lookup(headFault); has {
 		why, text, _ := strings.Cut(strings.Clone(text), " ")
 		out.close()
-		return nil, &fault{table.Trigger(why), text, r.Header.Has(headUnprocessed)}
+		return nil, &fault{why: table.Trigger(why), text: text, unprocessed: r.Header.Has(headUnprocessed)}
 	}
 	return out, nil
-}
-
-// fork is a copy of the call for one attempt; with its own record where
-// attempts run side by side.
-func fork(call *forward.Call, beside bool) *forward.Call {
-	c := *call
-	if beside {
-		record := *call.Record
-		c.Record = &record
-	}
-	return &c
 }

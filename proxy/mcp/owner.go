@@ -83,7 +83,7 @@ func (o *owner) find(call *forward.Call, to pick.Candidate, ord order) *held {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.used, h.to = o.p.now(), to
-	h.call = detach(call, ord.facts)
+	h.call = detach(call)
 	return h
 }
 
@@ -173,7 +173,7 @@ func (o *owner) ensure(ctx context.Context, j job) (live, *reply, *fault) {
 			select {
 			case <-done:
 			case <-ctx.Done():
-				return live{}, nil, &fault{table.OnTimeout, "waiting for the session to begin: " + ctx.Err().Error(), true}
+				return live{}, nil, undone(table.OnTimeout, "waiting for the session to begin: "+ctx.Err().Error())
 			}
 		case session.DoInitialise:
 			if f := o.initialise(ctx, j, done); f != nil {
@@ -225,8 +225,9 @@ type greeted struct {
 func (o *owner) greet(ctx context.Context, j job) (greeted, *fault) {
 	server := j.to.Member.Server
 	if server == nil {
-		return greeted{}, &fault{table.OnServer, fmt.Sprintf("the table says nothing of server %q", j.server), true}
+		return greeted{}, undone(table.OnServer, fmt.Sprintf("the table says nothing of server %q", j.server))
 	}
+	j.call = j.h.calling()
 	f := j.h.facts
 	hello := request(ownID("hello"), "initialize", catalog.Hello(catalog.Negotiate(f.Asked), f.Capabilities, f.Client))
 	if server.SSE {

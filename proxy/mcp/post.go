@@ -43,11 +43,6 @@ func (v *visit) post(ctx context.Context) {
 		v.malformed(err)
 		return
 	}
-	if v.call.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, v.call.Timeout)
-		defer cancel()
-	}
 	v.take(ctx, messages, batch)
 }
 
@@ -79,6 +74,10 @@ func (v *visit) take(ctx context.Context, messages []jsonrpc.Message, batch bool
 	first := &messages[0]
 	v.note(first)
 	if first.Method == "initialize" && first.Kind() == jsonrpc.Request && !batch {
+		if !v.allowed(&subject{method: first.Method}) {
+			v.forbidden(first.ID)
+			return
+		}
 		v.begin(ctx, first)
 		return
 	}
@@ -89,13 +88,22 @@ func (v *visit) take(ctx context.Context, messages []jsonrpc.Message, batch bool
 		v.refuse(400, jsonrpc.ID{}, jsonrpc.CodeInvalidRequest, "batches are not taken in this session's protocol version")
 		return
 	}
+	v.takeAll(ctx, messages)
+}
+
+// takeAll deals with the messages of a session in their order.
+func (v *visit) takeAll(ctx context.Context, messages []jsonrpc.Message) {
 	wanted := v.sink.wants > 0
 	for i := range messages {
 		m := &messages[i]
-		if m.Kind() == jsonrpc.Request {
+		switch {
+		case m.Kind() == jsonrpc.Request:
 			v.request(ctx, m)
-		} else {
+		case v.allowed(&subject{method: m.Method}):
 			v.notify(ctx, m)
+		case !wanted:
+			v.forbidden(jsonrpc.ID{})
+			return
 		}
 		if v.sink.failed() || ctx.Err() != nil && !wanted {
 			return
@@ -130,6 +138,8 @@ func (v *visit) note(m *jsonrpc.Message) {
 func (v *visit) request(ctx context.Context, m *jsonrpc.Message) {
 	known, ok := catalog.Lookup(m.Method)
 	switch {
+	case known.Reach != catalog.One && !v.allowed(&subject{method: m.Method}):
+		v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInvalidRequest, "the method is not allowed", nil))
 	case !ok && len(v.servers) == 1:
 		v.single(ctx, m, v.servers[0], *m, false)
 	case !ok:
@@ -138,19 +148,37 @@ func (v *visit) request(ctx context.Context, m *jsonrpc.Message) {
 		v.merged(ctx, m, known)
 	case known.Reach == catalog.First:
 		v.everybody(ctx, m)
-	case known.Reach == catalog.One:
-		server, own, err := v.find(ctx, known, m)
-		if err != nil {
-			v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInvalidParams, err.Error(), nil))
-			return
-		}
-		v.call.Record.MCP.Server = server
-		inner := *m
-		inner.Params = known.Rename(m.Params, own)
-		v.single(ctx, m, server, inner, known.Safe)
+	case ok && known.Reach == catalog.One:
+		v.named(ctx, m, known)
 	default:
 		v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInvalidRequest, "the session has begun already", nil))
 	}
+}
+
+// named answers a request that names a tool, prompt or resource.
+func (v *visit) named(ctx context.Context, m *jsonrpc.Message, known catalog.Method) {
+	if !v.names.Telling() && !v.allowed(&subject{method: m.Method}) {
+		v.answer(notAllowed(m.ID)) // its server could not even be looked for
+		return
+	}
+	server, own, err := v.find(ctx, known, m)
+	if err != nil {
+		v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInvalidParams, err.Error(), nil))
+		return
+	}
+	v.call.Record.MCP.Server = server
+	if !v.allowed(about(m, known, server, own)) {
+		v.answer(notAllowed(m.ID))
+		return
+	}
+	inner := *m
+	inner.Params = known.Rename(m.Params, own)
+	v.single(ctx, m, server, inner, known.Safe)
+}
+
+// forbidden answers what may not be done and has no JSON-RPC answer.
+func (v *visit) forbidden(id jsonrpc.ID) {
+	v.refuse(403, id, jsonrpc.CodeInvalidRequest, "not allowed")
 }
 
 // answer is the last word on one of the client's requests.

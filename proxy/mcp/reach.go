@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
 	"github.com/navehq/nave/proxy/mcp/session"
 	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/observe"
 	"github.com/navehq/nave/proxy/pick"
 )
 
@@ -48,12 +50,15 @@ func (p *Protocol) reach(ctx context.Context, call *forward.Call, to pick.Candid
 		if i == 2 {
 			break
 		}
+		if i > 0 {
+			uncount(call) // still the same candidate
+		}
 		r, f := p.give(ctx, call, to, x.ID, o)
 		if f == nil {
 			return r, nil
 		}
 		failed = f
-		if x.ID == "" || f.why != table.OnConnect || !f.unprocessed || ctx.Err() != nil {
+		if x.ID == "" || !f.way || !f.unprocessed || f.why == table.OnTimeout || ctx.Err() != nil {
 			break
 		}
 		p.suspect.put(to.Cluster+"/"+x.ID, p.now().Add(suspicion))
@@ -61,21 +66,27 @@ func (p *Protocol) reach(ctx context.Context, call *forward.Call, to pick.Candid
 	return nil, failed
 }
 
+// uncount takes back that an attempt was counted: the same candidate is tried
+// by another way.
+func uncount(call *forward.Call) { call.Record.Attempts = max(0, call.Record.Attempts-1) }
+
 // give gives an order to one proxy of the candidate's cluster.
 func (p *Protocol) give(ctx context.Context, call *forward.Call, to pick.Candidate, proxy string, o order) (*reply, *fault) {
 	if to.Local && (proxy == "" || proxy == p.proxy) {
 		return readReply(p.owner.serve(ctx, call, to, o))
 	}
-	c := fork(call, false)
+	c := *call
 	c.Replica = proxy
 	req, err := o.request(call.Request)
 	if err != nil {
-		return nil, &fault{table.OnServer, err.Error(), true}
+		return nil, undone(table.OnServer, err.Error())
 	}
 	start := p.now()
-	resp, err := p.sender.Send(ctx, c, to, req)
+	resp, err := p.send(ctx, &c, to, req)
 	if err != nil {
-		return nil, p.broke(ctx, c, to, err)
+		f := p.broke(ctx, &c, to, err)
+		f.way = true
+		return nil, f
 	}
 	first := p.now().Sub(start)
 	r, f := readReply(resp)
@@ -83,7 +94,7 @@ func (p *Protocol) give(ctx context.Context, call *forward.Call, to pick.Candida
 	if f != nil {
 		out.Failed = f.why
 	}
-	p.sender.Done(c, to, out)
+	p.sender.Done(&c, to, out)
 	return r, f
 }
 
@@ -113,9 +124,6 @@ func classify(err error) *fault {
 	}
 	var sent *message.SendError
 	if !errors.As(err, &sent) {
-		if errors.Is(err, context.DeadlineExceeded) {
-			f.why = table.OnTimeout
-		}
 		return f
 	}
 	f.unprocessed = f.unprocessed || sent.Unprocessed
@@ -134,21 +142,83 @@ func classify(err error) *fault {
 	return f
 }
 
+// send sends one attempt. Its answer's body may be closed while another
+// goroutine reads it: that ends the read.
+func (p *Protocol) send(ctx context.Context, call *forward.Call, to pick.Candidate, req *message.Request) (*message.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	resp, err := p.sender.Send(ctx, call, to, req)
+	if err != nil || resp.Body == nil {
+		cancel(nil)
+		return resp, err
+	}
+	resp.Body = &stoppable{body: resp.Body, cancel: func() { cancel(errClosed) }}
+	return resp, nil
+}
+
+var errClosed = errors.New("reading an answer's body: it is closed")
+
+// stoppable is a body whose Close first ends a Read that waits, since engines'
+// bodies are for one goroutine at a time.
+type stoppable struct {
+	cancel func()
+	mu     sync.Mutex
+	body   io.ReadCloser
+	over   bool
+}
+
+func (s *stoppable) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return 0, errClosed
+	}
+	return s.body.Read(p)
+}
+
+func (s *stoppable) Close() error {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return nil
+	}
+	s.over = true
+	return s.body.Close()
+}
+
+// beside is a copy of a client's call for an attempt that runs beside others,
+// or outside of the request's own attempts: with a record of its own.
+func beside(call *forward.Call) *forward.Call {
+	record := *call.Record
+	record.Attempts, record.FailoverReason = 0, ""
+	return &forward.Call{
+		Exchange: call.Exchange, Request: call.Request, Self: call.Self, Backend: call.Backend, Find: call.Find,
+		Record: &record, Principal: call.Principal, Credential: call.Credential,
+		BackendTimeout: call.BackendTimeout, Retry: call.Retry, Word: call.Word,
+	}
+}
+
 // detach is a call that outlives the one it comes from: for what owners do by
-// themselves. Nothing in it points into the first call's buffers.
-func detach(call *forward.Call, f session.Facts) *forward.Call {
+// themselves. It holds what the client sent along, as the server may want it,
+// and nothing in it points into the first call's buffers.
+func detach(call *forward.Call) *forward.Call {
 	from := call.Request
 	req := &message.Request{
 		Method: "POST", Scheme: clone(from.Scheme), Authority: clone(from.Authority),
-		Path: clone(from.Path), Protocol: message.HTTP11,
+		Path: clone(from.Path), Protocol: message.HTTP11, Remote: from.Remote,
 	}
-	record := *call.Record
-	record.LLM, record.MCP = nil, nil
-	record.Start, record.Method, record.Host, record.Path = time.Time{}, "POST", req.Authority, req.Path
-	record.Error, record.Reason, record.TraceID, record.SpanID = "", "", "", ""
+	for f := range from.Header.All() {
+		if !private(f.Name) {
+			req.Header.Add(clone(f.Name), clone(f.Value))
+		}
+	}
+	record := &observe.Record{
+		Cluster: call.Record.Cluster, Tenant: call.Record.Tenant, Gateway: clone(call.Record.Gateway), Listener: clone(call.Record.Listener),
+		Route: clone(call.Record.Route), RuleName: clone(call.Record.RuleName), Backend: clone(call.Record.Backend), Protocol: "mcp",
+	}
 	return &forward.Call{
 		Exchange: quiet{req}, Request: req, Self: call.Self, Backend: call.Backend, Find: call.Find,
-		Record: &record, Principal: clone(call.Principal), Retry: call.Retry, Word: call.Word,
+		Record: record, Principal: clone(call.Principal), Credential: clone(call.Credential), Word: call.Word,
 	}
 }
 

@@ -64,7 +64,7 @@ func (o *owner) relay(j job, resp *message.Response, m jsonrpc.Message) *message
 	}
 	text := fmt.Sprintf("server %q answered with status %d and type %q", j.server, resp.Status, kind)
 	if resp.Status >= 500 {
-		return (&fault{table.OnServer, text, false}).response()
+		return perhaps(table.OnServer, text).response()
 	}
 	failure := jsonrpc.Fail(m.ID, jsonrpc.CodeInternal, text, []byte(fmt.Sprintf(`{"status":%d}`, resp.Status)))
 	return withBody(200, kindJSON, failure.Bytes())

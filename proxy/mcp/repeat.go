@@ -26,7 +26,7 @@ func (v *visit) repeatable(ctx context.Context, server string, inner jsonrpc.Mes
 			params = jsonrpc.Set(params, "cursor", jsonrpc.Quote(cursor))
 		}
 		list := request(ownID("tools"), "tools/list", params)
-		r, f := v.p.reach(ctx, v.call, next, order{op: opMessage, server: server, facts: v.facts, here: true, body: list.Bytes()})
+		r, f := v.p.reach(ctx, beside(v.call), next, order{op: opMessage, server: server, facts: v.facts, here: true, body: list.Bytes()})
 		if f != nil || r.Body == nil {
 			return false
 		}

@@ -62,7 +62,7 @@ func (v *visit) goneAway(id jsonrpc.ID) {
 // is known of whether it was carried out. The session goes on.
 func (v *visit) lostRequest(id jsonrpc.ID, server string, t tried) jsonrpc.Message {
 	if t.fault == nil {
-		t.fault = &fault{table.OnServer, "the server gave no answer", false}
+		t.fault = perhaps(table.OnServer, "the server gave no answer")
 	}
 	region := ""
 	if t.at.Instance != nil {
@@ -106,24 +106,24 @@ func (v *visit) hear(ctx context.Context, call *forward.Call, r *reply, at pick.
 			return final, f
 		}
 		pause(ctx, wait)
-		r, f = v.p.reach(ctx, call, at, order{op: opResume, server: want.server, facts: v.facts, last: last})
+		r, f = v.p.reach(ctx, beside(call), at, order{op: opResume, server: want.server, facts: v.facts, last: last})
 		if f == nil && r.Body == nil {
-			f = &fault{table.OnStream, "the stream cannot be resumed", false}
+			f = perhaps(table.OnStream, "the stream cannot be resumed")
 		}
 		if f != nil {
-			return nil, &fault{f.why, f.text, false}
+			return nil, perhaps(f.why, f.text)
 		}
 	}
 }
 
 func (v *visit) hearOnce(ctx context.Context, r *reply, want asked, out *sink, last *string) (final *jsonrpc.Message, wait time.Duration, f *fault) {
 	if r.Body == nil {
-		return nil, 0, &fault{table.OnServer, "the reply holds no answer", false}
+		return nil, 0, perhaps(table.OnServer, "the reply holds no answer")
 	}
 	if media(r.Header.Get("Content-Type")) != kindEvents {
 		m, err := v.p.owner.only(ctx, r.Response, want.inner.ID)
 		if err != nil {
-			return nil, 0, &fault{table.OnStream, err.Error(), false}
+			return nil, 0, perhaps(table.OnStream, err.Error())
 		}
 		return &m, 0, nil
 	}
@@ -156,5 +156,5 @@ func (v *visit) hearOnce(ctx context.Context, r *reply, want asked, out *sink, l
 	if err != nil {
 		text += ": " + err.Error()
 	}
-	return nil, wait, &fault{table.OnStream, text, false}
+	return nil, wait, perhaps(table.OnStream, text)
 }

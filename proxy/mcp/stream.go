@@ -136,7 +136,7 @@ func (o *owner) follow(ctx context.Context, j job, l live, f *feed) {
 func (o *owner) tune(ctx context.Context, j job, l live, last string) (*message.Response, *fault) {
 	req, err := o.upstream(j.call, j.to, "GET", l, nil)
 	if err != nil {
-		return nil, &fault{table.OnServer, err.Error(), true}
+		return nil, undone(table.OnServer, err.Error())
 	}
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
@@ -152,7 +152,7 @@ func (o *owner) tune(ctx context.Context, j job, l live, last string) (*message.
 	case resp.Status == 409 || resp.Status >= 500:
 		// 409: the server still counts the stream that this one replaces.
 		drain(resp)
-		return nil, &fault{table.OnServer, "the server's stream answered " + strconv.Itoa(resp.Status), true}
+		return nil, undone(table.OnServer, "the server's stream answered "+strconv.Itoa(resp.Status))
 	}
 	drain(resp)
 	return nil, nil
@@ -186,17 +186,17 @@ func render(e heard) []byte {
 func (o *owner) resume(ctx context.Context, j job) *message.Response {
 	_, l, ok := o.current(j.h)
 	if !ok || l.legacy != nil {
-		return (&fault{table.OnStream, "the session that the stream belonged to is gone", false}).response()
+		return perhaps(table.OnStream, "the session that the stream belonged to is gone").response()
 	}
 	resp, f := o.tune(ctx, j, l, j.last)
 	if f == nil && (resp == nil || resp.Status != 200) {
 		if resp != nil {
 			drain(resp)
 		}
-		f = &fault{table.OnStream, "the server does not resume streams", false}
+		f = perhaps(table.OnStream, "the server does not resume streams")
 	}
 	if f != nil {
-		return (&fault{f.why, f.text, false}).response()
+		return perhaps(f.why, f.text).response()
 	}
 	r := plain(200)
 	r.Header.Set("Content-Type", kindEvents)

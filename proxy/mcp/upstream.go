@@ -85,6 +85,8 @@ func credential(call *forward.Call, to pick.Candidate, h *message.Header) error 
 	case table.AuthPassthrough:
 		if value, has := call.Request.Header.Lookup("Authorization"); has {
 			h.Set("Authorization", value)
+		} else if call.Credential != "" {
+			h.Set(at.Header, at.Prefix+call.Credential)
 		}
 		return nil
 	case table.AuthKey:
@@ -103,14 +105,14 @@ func credential(call *forward.Call, to pick.Candidate, h *message.Header) error 
 func (o *owner) send(ctx context.Context, j job, method string, l live, body []byte) (*message.Response, *fault) {
 	req, err := o.upstream(j.call, j.to, method, l, body)
 	if err != nil {
-		return nil, &fault{table.OnServer, err.Error(), true}
+		return nil, undone(table.OnServer, err.Error())
 	}
 	return o.sendRequest(ctx, j, req)
 }
 
 func (o *owner) sendRequest(ctx context.Context, j job, req *message.Request) (*message.Response, *fault) {
 	start := o.p.now()
-	resp, err := o.p.sender.Send(ctx, j.call, j.to, req)
+	resp, err := o.p.send(ctx, j.call, j.to, req)
 	if err != nil {
 		return nil, o.p.broke(ctx, j.call, j.to, err)
 	}
@@ -131,7 +133,7 @@ func (o *owner) greetStreamable(ctx context.Context, j job, hello jsonrpc.Messag
 	id := clone(resp.Header.Get("Mcp-Session-Id"))
 	answer, err := o.only(ctx, resp, hello.ID)
 	if err != nil {
-		return g, &fault{table.OnServer, err.Error(), true}
+		return g, undone(table.OnServer, err.Error())
 	}
 	g, f = welcomed(answer)
 	if f != nil {
@@ -139,12 +141,12 @@ func (o *owner) greetStreamable(ctx context.Context, j job, hello jsonrpc.Messag
 	}
 	g.id = id
 	if len(id) > 1024 || !visible(id) {
-		return g, &fault{table.OnServer, "the server's session id is not visible ASCII of at most 1024 bytes", true}
+		return g, undone(table.OnServer, "the server's session id is not visible ASCII of at most 1024 bytes")
 	}
 	ready := jsonrpc.Message{Method: "notifications/initialized"}
 	resp, f = o.send(ctx, j, "POST", live{id: g.id, version: g.version}, ready.Bytes())
 	if f != nil {
-		return g, &fault{f.why, f.text, true}
+		return g, undone(f.why, f.text)
 	}
 	drain(resp)
 	return g, nil
@@ -154,11 +156,11 @@ func (o *owner) greetStreamable(ctx context.Context, j job, hello jsonrpc.Messag
 func welcomed(answer jsonrpc.Message) (g greeted, f *fault) {
 	if answer.Error != nil {
 		text, _ := jsonrpc.Text(jsonrpc.Get(answer.Error, "message"))
-		return g, &fault{table.OnServer, "the server refused to initialise: " + text, true}
+		return g, undone(table.OnServer, "the server refused to initialise: "+text)
 	}
 	version, _ := jsonrpc.Text(jsonrpc.Get(answer.Result, "protocolVersion"))
 	if !catalog.Speaks(version) {
-		return g, &fault{table.OnServer, fmt.Sprintf("the server speaks version %q", version), true}
+		return g, undone(table.OnServer, fmt.Sprintf("the server speaks version %q", version))
 	}
 	return greeted{version: version, result: answer.Result}, nil
 }

@@ -32,12 +32,12 @@ var (
 // metrics holds the vectors and, per set of labels, their children: a request
 // looks one struct key up instead of building label maps.
 type metrics struct {
-	build                         prometheus.Gauge
-	requests, retries, bytes      *prometheus.CounterVec
-	duration, processing, answer  *prometheus.HistogramVec
-	tokens, model, first, perOut  *prometheus.HistogramVec
-	tools, failover, moves, spent *prometheus.CounterVec
-	calls                         *prometheus.HistogramVec
+	build                        prometheus.Gauge
+	requests, retries, bytes     *prometheus.CounterVec
+	duration, processing, answer *prometheus.HistogramVec
+	tokens, model, first, perOut *prometheus.HistogramVec
+	tools, failover, spent       *prometheus.CounterVec
+	calls                        *prometheus.HistogramVec
 
 	http    cache[httpKey, *httpSeries]
 	llm     cache[modelKey, *modelSeries]
@@ -65,7 +65,6 @@ func newMetrics(version string) *metrics {
 		tools:      counter("agentgateway_mcp_requests_total", "MCP requests.", toolLabels),
 		calls:      histogram("agentgateway_upstream_call_duration_seconds", "From sending an attempt to its answer's head or its failure.", []string{"kind", "subtype"}, requestBuckets),
 		failover:   counter("nave_failover_attempts_total", "Moves of a request from one candidate to the next.", []string{"from", "to", "reason"}),
-		moves:      counter("nave_mcp_session_moves_total", "MCP sessions that went on at another replica or region.", []string{"result"}),
 		spent:      counter("nave_llm_tokens_total", "Tokens of model calls, by what they are charged to.", spentLabels),
 		models:     bounded{limit: 500}, objects: bounded{limit: 2000},
 	}
@@ -84,7 +83,7 @@ func histogram(name, help string, labels []string, buckets []float64) *prometheu
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.build, m.requests, m.retries, m.bytes, m.duration, m.processing, m.answer,
-		m.tokens, m.model, m.first, m.perOut, m.tools, m.calls, m.failover, m.moves, m.spent,
+		m.tokens, m.model, m.first, m.perOut, m.tools, m.calls, m.failover, m.spent,
 	}
 }
 

@@ -74,7 +74,4 @@ func (m *metrics) endMCP(r *Record, route routeKey) {
 	t := r.MCP
 	labels := route.labels(m.objects.label(t.Method), t.ResourceType, t.Server, m.objects.label(t.Name))
 	m.tools.WithLabelValues(labels...).Inc()
-	if t.Moved != "" {
-		m.moves.WithLabelValues(m.objects.label(t.Moved)).Inc()
-	}
 }

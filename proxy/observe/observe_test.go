@@ -91,8 +91,8 @@ func TestMCPKeys(t *testing.T) {
 	if s := out.String(); !strings.Contains(s, "mcp.resource.uri=file:///a ") || strings.Contains(s, "secret") {
 		t.Error(s)
 	}
-	if n, _ := testutil.GatherAndCount(reg, "nave_mcp_session_moves_total"); n != 1 {
-		t.Errorf("moves: %d series, want 1", n)
+	if n, _ := testutil.GatherAndCount(reg, "agentgateway_mcp_requests_total"); n != 1 {
+		t.Errorf("requests: %d series, want 1", n)
 	}
 }
 

@@ -61,12 +61,12 @@ func TestMerge(t *testing.T) {
 		{"a", []byte(`{"tools":[{"name":"z","x": 1},{"name":"y","_meta":{"ui":{"resourceUri":"ui://p"}}}],"nextCursor":"7"}`)},
 		{"b", []byte(`{"tools":[{"name":"z"},{"noname":1}]}`)},
 	}
-	got, err := catalog.NewNames([]string{"a", "b"}, "").Merge("tools", pages)
+	got, err := catalog.NewNames([]string{"a", "b"}, "").Merge("tools", pages, nil)
 	want := `{"tools":[{"name":"a_z","x":1},{"name":"a_y","_meta":{"ui":{"resourceUri":"ui://a+p"}}},{"name":"b_z"}],"nextCursor":"eyJhIjoiNyJ9"}`
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, %v\nwant %s", got, err, want)
 	}
-	got, err = catalog.NewNames([]string{"a", "b"}, catalog.Never).Merge("tools", pages)
+	got, err = catalog.NewNames([]string{"a", "b"}, catalog.Never).Merge("tools", pages, nil)
 	if err != nil || strings.Count(string(got), `"z"`) != 1 {
 		t.Errorf("without prefixes the first of two of one name stays: %s, %v", got, err)
 	}

@@ -28,8 +28,9 @@ var naming = map[string][2]string{
 // Merge makes one page of the servers' pages: items in the servers' declared
 // order, each server's own order kept, with the names that clients see; of items
 // that would then be called alike the first stays. nextCursor is set where any
-// server has more. Pages are given in the servers' order.
-func (n Names) Merge(list string, pages []Page) (jsontext.Value, error) {
+// server has more. Pages are given in the servers' order. Of what shown says no
+// to nothing is left; nil shows all.
+func (n Names) Merge(list string, pages []Page, shown func(list, server, own string) bool) (jsontext.Value, error) {
 	seen := map[string]bool{}
 	next := Cursor{}
 	items := jsontext.Value{'['}
@@ -42,8 +43,12 @@ func (n Names) Merge(list string, pages []Page) (jsontext.Value, error) {
 			continue
 		}
 		err := jsonrpc.Elements(array, func(item jsontext.Value) error {
-			item, key := n.outward(list, p.Server, item)
-			if key == "" || seen[key] {
+			own, _ := jsonrpc.Text(jsonrpc.Get(item, naming[list][0]+naming[list][1]))
+			if own == "" || shown != nil && !shown(list, p.Server, own) {
+				return nil
+			}
+			item, key := n.outward(list, p.Server, own, item)
+			if seen[key] {
 				return nil
 			}
 			seen[key] = true
@@ -68,15 +73,10 @@ func (n Names) Merge(list string, pages []Page) (jsontext.Value, error) {
 	return append(result, '}'), nil
 }
 
-// outward gives an item its outer name; key is that name, "" for an item
-// without one, which is left out.
-func (n Names) outward(list, server string, item jsontext.Value) (out jsontext.Value, key string) {
+// outward gives an item its outer name; key is that name.
+func (n Names) outward(list, server, own string, item jsontext.Value) (out jsontext.Value, key string) {
 	by := naming[list]
 	member := by[0] + by[1]
-	own, ok := jsonrpc.Text(jsonrpc.Get(item, member))
-	if !ok || own == "" {
-		return nil, ""
-	}
 	if key = n.Outer(server, own); by[1] != "" {
 		key = n.OuterURI(server, own)
 	}

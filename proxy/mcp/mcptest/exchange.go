@@ -15,11 +15,11 @@ import (
 )
 
 // serve answers what came over the link.
-func (n *Node) serve(x *piped, only *pick.Candidate) {
+func (n *Node) serve(x *Piped, only *pick.Candidate) {
 	c := n.call(x, "")
 	c.Only = only
 	n.Protocol.Serve(x.Context(), c)
-	x.end()
+	x.End()
 }
 
 // Handler is the proxy's endpoint for clients. The header x-principal says who
@@ -103,8 +103,8 @@ func (x *served) Switch(*message.Header) (io.ReadWriteCloser, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// piped is an exchange between two proxies of one process.
-type piped struct {
+// Piped is an exchange between two proxies of one process.
+type Piped struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	request *message.Request
@@ -116,7 +116,8 @@ type piped struct {
 	done    bool
 }
 
-func newPiped(ctx context.Context, req *message.Request, lives ...context.Context) *piped {
+// Pipe makes an exchange of a request; the link breaks when one of the lives ends.
+func Pipe(ctx context.Context, req *message.Request, lives ...context.Context) *Piped {
 	var data []byte
 	if req.Body != nil {
 		data, _ = io.ReadAll(req.Body)
@@ -124,7 +125,7 @@ func newPiped(ctx context.Context, req *message.Request, lives ...context.Contex
 	copied := *req
 	copied.Header = req.Header.Clone()
 	copied.Body, copied.ContentLength = bytes.NewReader(data), int64(len(data))
-	x := &piped{request: &copied, heads: make(chan *message.Response, 1)}
+	x := &Piped{request: &copied, heads: make(chan *message.Response, 1)}
 	x.ctx, x.cancel = context.WithCancel(ctx)
 	x.in, x.out = io.Pipe()
 	for _, life := range lives {
@@ -135,13 +136,13 @@ func newPiped(ctx context.Context, req *message.Request, lives ...context.Contex
 	return x
 }
 
-func (x *piped) abort(err error) {
+func (x *Piped) abort(err error) {
 	x.out.CloseWithError(err)
 	x.cancel()
 }
 
-// head waits for the answer's head.
-func (x *piped) head() (*message.Response, error) {
+// Head waits for the answer's head.
+func (x *Piped) Head() (*message.Response, error) {
 	select {
 	case r := <-x.heads:
 		return r, nil
@@ -155,8 +156,8 @@ func (x *piped) head() (*message.Response, error) {
 	}
 }
 
-// end is for a handler that has returned.
-func (x *piped) end() {
+// End is for a handler that has returned.
+func (x *Piped) End() {
 	x.mu.Lock()
 	done := x.done
 	x.mu.Unlock()
@@ -165,17 +166,17 @@ func (x *piped) end() {
 	}
 }
 
-func (x *piped) Context() context.Context          { return x.ctx }
-func (x *piped) Request() *message.Request         { return x.request }
-func (x *piped) Inform(int, *message.Header) error { return nil }
+func (x *Piped) Context() context.Context          { return x.ctx }
+func (x *Piped) Request() *message.Request         { return x.request }
+func (x *Piped) Inform(int, *message.Header) error { return nil }
 
-func (x *piped) Started() bool {
+func (x *Piped) Started() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.started
 }
 
-func (x *piped) Start(status int, h *message.Header, length int64) error {
+func (x *Piped) Start(status int, h *message.Header, length int64) error {
 	x.mu.Lock()
 	x.started = true
 	x.mu.Unlock()
@@ -186,17 +187,17 @@ func (x *piped) Start(status int, h *message.Header, length int64) error {
 	return nil
 }
 
-func (x *piped) Write(p []byte) (int, error) { return x.out.Write(p) }
-func (x *piped) Flush() error                { return nil }
+func (x *Piped) Write(p []byte) (int, error) { return x.out.Write(p) }
+func (x *Piped) Flush() error                { return nil }
 
-func (x *piped) Finish(*message.Header) error {
+func (x *Piped) Finish(*message.Header) error {
 	x.mu.Lock()
 	x.done = true
 	x.mu.Unlock()
 	return x.out.Close()
 }
 
-func (x *piped) Switch(*message.Header) (io.ReadWriteCloser, error) {
+func (x *Piped) Switch(*message.Header) (io.ReadWriteCloser, error) {
 	return nil, errors.ErrUnsupported
 }
 
@@ -209,14 +210,14 @@ func (n *Node) Order(server string, header map[string]string, text string) int {
 	for name, value := range header {
 		req.Header.Add(name, value)
 	}
-	x := newPiped(ctx, req, n.life)
+	x := Pipe(ctx, req, n.life)
 	d := sender{n}.Decide(n.call(x, ""), pick.Needs{Member: server})
 	for _, c := range d.Order {
 		if c.Cluster == n.Cluster {
 			go n.serve(x, &c.Candidate)
 		}
 	}
-	r, err := x.head()
+	r, err := x.Head()
 	if err != nil {
 		return 0
 	}

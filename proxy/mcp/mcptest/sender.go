@@ -145,9 +145,9 @@ func (s sender) link(ctx context.Context, call *forward.Call, to pick.Candidate,
 		text, _ = io.ReadAll(req.Body)
 		req.Body = bytes.NewReader(text)
 	}
-	x := newPiped(ctx, req, s.n.life, other.life)
+	x := Pipe(ctx, req, s.n.life, other.life)
 	go other.serve(x, &only)
-	resp, err := x.head()
+	resp, err := x.Head()
 	if err == nil && text != nil && resp.Status == 202 {
 		f.mu.Lock()
 		f.copies = append(f.copies, id+" "+string(text))
