@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/http2"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
-	"github.com/navehq/nave/proxy/http2"
 	"github.com/navehq/nave/proxy/latency"
 	"github.com/navehq/nave/proxy/message"
 )
@@ -39,12 +39,12 @@ type Options struct {
 // Client holds a connection to each proxy of the tenant in other clusters, and
 // to the other replicas in its own. It is safe for concurrent use.
 type Client struct {
-	opt    Options
-	engine *http2.Client
-	out    *gauges
-	ctx    context.Context
-	stop   context.CancelFunc
-	work   sync.WaitGroup
+	opt       Options
+	transport *http2.Transport
+	out       *gauges
+	ctx       context.Context
+	stop      context.CancelFunc
+	work      sync.WaitGroup
 
 	mu    sync.Mutex
 	peers map[string]map[string]*peer // by cluster, by the proxy's id
@@ -67,9 +67,12 @@ func NewClient(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
 	c := &Client{
 		opt: o, peers: map[string]map[string]*peer{}, book: latency.New(rttStale),
-		engine: http2.NewClient(http2.ClientOptions{Dial: o.Dial, ConnectTimeout: connectTime}),
+		transport: newTransport(),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.out = newGauges(c)
@@ -136,7 +139,6 @@ func (c *Client) Close() {
 	c.stop()
 	c.mu.Unlock()
 	c.work.Wait()
-	_ = c.engine.Close() // its connections are closed
 }
 
 // Recheck closes connections whose peers would not be accepted any more.
@@ -152,7 +154,7 @@ func (c *Client) Recheck() {
 
 // Send sends a request to a proxy of the head's cluster.
 func (c *Client) Send(ctx context.Context, head forward.Head, r *message.Request) (*message.Response, string, error) {
-	p, conn, err := c.choose(head)
+	p, via, err := c.choose(head)
 	if err != nil {
 		return nil, "", &message.SendError{
 			Stage: message.StageConnect, Address: head.Cluster, Unprocessed: true, Err: err,
@@ -162,7 +164,7 @@ func (c *Client) Send(ctx context.Context, head forward.Head, r *message.Request
 	own := r.Header
 	r.Header = own.Clone()
 	write(&r.Header, head, c.opt.Now())
-	resp, err := conn.Do(ctx, r)
+	resp, err := via.do(ctx, r)
 	r.Header = own
 	if err != nil {
 		p.suspect()
@@ -188,7 +190,7 @@ func (c *Client) Send(ctx context.Context, head forward.Head, r *message.Request
 
 // choose picks among a cluster's connected proxies: the replica that is meant,
 // else one of the same Gateway if there is any, the less loaded of two.
-func (c *Client) choose(head forward.Head) (*peer, *http2.Conn, error) {
+func (c *Client) choose(head forward.Head) (*peer, *conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var same, other []*peer
@@ -220,11 +222,11 @@ func (c *Client) choose(head forward.Head) (*peer, *http2.Conn, error) {
 			a = b
 		}
 	}
-	conn := a.begin()
-	if conn == nil {
+	via := a.begin()
+	if via == nil {
 		return nil, nil, a.cause()
 	}
-	return a, conn, nil
+	return a, via, nil
 }
 
 // Reachable is false while no connection to the cluster is up, with the reason.

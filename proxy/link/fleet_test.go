@@ -20,6 +20,7 @@ import (
 	"github.com/navehq/nave/proxy/match"
 	"github.com/navehq/nave/proxy/message"
 	"github.com/navehq/nave/proxy/observe"
+	"github.com/navehq/nave/proxy/pick"
 	"github.com/navehq/nave/proxy/plain"
 	"github.com/navehq/nave/proxy/upstream"
 )
@@ -242,5 +243,61 @@ func TestLinkIsOneHop(t *testing.T) {
 	resp, at, err := east.client.Send(context.Background(), head, &message.Request{Method: "GET", Scheme: "http", Authority: "a", Path: "/"})
 	if err != nil || resp.Status != 200 || at != west.addr {
 		t.Error(resp, at, err)
+	}
+}
+
+// model is a protocol that answers by itself at the serving cluster, and at the
+// entry reads the answer to its end.
+type model struct {
+	f   *forward.Forwarder
+	got chan observe.LLM
+}
+
+func (m *model) Serve(ctx context.Context, c *forward.Call) {
+	var h message.Header
+	if c.Only != nil {
+		c.Record.LLM = &observe.LLM{Provider: "azure.openai", InputTokens: 34, OutputTokens: 5}
+		c.Record.Endpoint = "there:443"
+		if c.Start(200, &h, 2) == nil {
+			c.Exchange.Write([]byte("hi"))
+			c.Exchange.Finish(nil)
+		}
+		return
+	}
+	c.Record.LLM = &observe.LLM{RequestModel: "m"}
+	d := m.f.Decide(c, pick.Needs{})
+	resp, err := m.f.Send(ctx, c, d.Order[0].Candidate, c.Request)
+	if err != nil {
+		c.Refuse(500, "Internal", "not sent", err)
+		return
+	}
+	text, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	for f := range resp.Header.All() {
+		if strings.HasPrefix(strings.ToLower(f.Name), "nave-") {
+			text = []byte(f.Name)
+		}
+	}
+	m.got <- *c.Record.LLM
+	c.Refuse(200, "Upstream", string(text)+" "+c.Record.Endpoint+fmt.Sprint(resp.Trailer.Len()), nil)
+}
+
+func TestUsageComesBackOverTheLink(t *testing.T) {
+	f := newFleet(t)
+	east, west := newSite(t, f, "east"), newSite(t, f, "west")
+	sites := []*site{east, west}
+	got := make(chan observe.LLM, 1)
+	for _, s := range sites {
+		s.f.Protocol(table.BackendAI, &model{s.f, got})
+		s.set(t, sites, []string{"west"}, func(b *table.Backend) { b.Kind = table.BackendAI })
+	}
+	url := east.url(t)
+	wait(t, "a link", 5*time.Second, reachable(east.client, "west"))
+	if status, body := get(t, "POST", url, "x"); status != 200 || body != "hi there:4430" {
+		t.Error(status, body)
+	}
+	want := observe.LLM{RequestModel: "m", Provider: "azure.openai", InputTokens: 34, OutputTokens: 5}
+	if l := <-got; l != want {
+		t.Errorf("got %+v, want %+v", l, want)
 	}
 }

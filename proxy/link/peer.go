@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/table"
-	"github.com/navehq/nave/proxy/http1"
-	"github.com/navehq/nave/proxy/http2"
 )
 
 // How a connection is kept: pinged every pingEvery; given up when two pings in
@@ -38,7 +36,7 @@ type peer struct {
 	poke    chan struct{} // asks for a ping at once
 
 	mu     sync.Mutex
-	conn   *http2.Conn // nil while there is none
+	conn   *conn // nil while there is none
 	state  func() error
 	why    error
 	flight int
@@ -47,7 +45,7 @@ type peer struct {
 func (p *peer) up() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.conn != nil && p.conn.Usable()
+	return p.conn != nil && p.conn.usable()
 }
 
 func (p *peer) cause() error {
@@ -65,7 +63,7 @@ func (p *peer) load() int {
 	return p.flight
 }
 
-func (p *peer) begin() *http2.Conn {
+func (p *peer) begin() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn != nil {
@@ -93,7 +91,7 @@ func (p *peer) recheck() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn != nil && p.state != nil && p.state() != nil {
-		_ = p.conn.Close() // ends what is in flight
+		p.conn.close() // ends what is in flight
 	}
 }
 
@@ -121,26 +119,26 @@ func (p *peer) keep(ctx context.Context) {
 
 // live opens a connection and keeps it for as long as it answers.
 func (p *peer) live(ctx context.Context) error {
-	conn, err := p.connect(ctx)
+	c, err := p.connect(ctx)
 	if err == nil {
-		err = p.ping(ctx, conn, pingLimit)
+		err = p.ping(ctx, c, pingLimit)
 	}
 	if err != nil {
-		if conn != nil {
-			_ = conn.Close() // nothing was sent on it
+		if c != nil {
+			c.close()
 		}
 		p.set(nil, err)
 		return err
 	}
-	p.set(conn, nil)
+	p.set(c, nil)
 	p.client.opt.Log.Info("link up", "cluster", p.cluster, "proxy", p.proxy.ID)
-	err = p.watch(ctx, conn)
+	err = p.watch(ctx, c)
 	p.set(nil, err)
-	_ = conn.Close() // what is in flight fails now, and can be sent elsewhere
+	c.close() // what is in flight fails now, and can be sent elsewhere
 	return err
 }
 
-func (p *peer) connect(ctx context.Context) (*http2.Conn, error) {
+func (p *peer) connect(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	config := p.client.opt.TLS(p.cluster).Clone()
@@ -156,7 +154,8 @@ func (p *peer) connect(ctx context.Context) (*http2.Conn, error) {
 	if host, _, err := net.SplitHostPort(p.proxy.Address); err == nil && config.ServerName == "" {
 		config.ServerName = host
 	}
-	conn, err := p.client.engine.Connect(ctx, http1.Destination{Address: p.proxy.Address, TLS: config})
+	config.NextProtos = []string{"h2"}
+	c, err := connect(ctx, p.client.transport, p.client.opt.Dial, p.proxy.Address, config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to proxy %q: %w", p.proxy.ID, err)
 	}
@@ -168,17 +167,17 @@ func (p *peer) connect(ctx context.Context) (*http2.Conn, error) {
 		}
 		return verify(*state)
 	}
-	return conn, nil
+	return c, nil
 }
 
-func (p *peer) set(conn *http2.Conn, why error) {
+func (p *peer) set(c *conn, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conn, p.why = conn, why
+	p.conn, p.why = c, why
 }
 
 // watch pings until the connection does not answer.
-func (p *peer) watch(ctx context.Context, conn *http2.Conn) error {
+func (p *peer) watch(ctx context.Context, c *conn) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
 	for {
@@ -188,11 +187,11 @@ func (p *peer) watch(ctx context.Context, conn *http2.Conn) error {
 		case <-tick.C:
 		case <-p.poke:
 		}
-		if !conn.Usable() {
+		if !c.usable() {
 			return errors.New("the connection was closed")
 		}
 		limit := p.limit()
-		if p.ping(ctx, conn, limit) != nil && ctx.Err() == nil && p.ping(ctx, conn, limit) != nil {
+		if p.ping(ctx, c, limit) != nil && ctx.Err() == nil && p.ping(ctx, c, limit) != nil {
 			return errSilent
 		}
 	}
@@ -203,11 +202,11 @@ func (p *peer) limit() time.Duration {
 	return min(max(pingLimit, 3*p.client.RTT(p.cluster).Value), pingSlowest)
 }
 
-func (p *peer) ping(ctx context.Context, conn *http2.Conn, limit time.Duration) error {
+func (p *peer) ping(ctx context.Context, c *conn, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()
-	if err := conn.Ping(ctx); err != nil {
+	if err := c.ping(ctx); err != nil {
 		p.client.out.missed.WithLabelValues(p.cluster).Inc()
 		return fmt.Errorf("pinging proxy %q: %w", p.proxy.ID, err)
 	}
