@@ -167,7 +167,7 @@ func (v *visit) endServers(ctx context.Context) {
 }
 
 // side runs f for each server side by side, each with a record of its own, and
-// waits. What the attempts found is added up after. One server alone is asked
+// waits. What the attempts found is gathered after. One server alone is asked
 // by the request's own call.
 func (v *visit) side(servers []string, f func(server string, call *forward.Call)) {
 	if len(servers) == 1 {
@@ -189,7 +189,7 @@ func (v *visit) side(servers []string, f func(server string, call *forward.Call)
 	}
 	r := v.call.Record
 	for _, c := range calls {
-		r.Attempts += c.Record.Attempts
+		r.Attempts = max(r.Attempts, c.Record.Attempts)
 		r.Upstream = max(r.Upstream, c.Record.Upstream)
 		for _, x := range []struct {
 			to   *string

@@ -243,9 +243,10 @@ func (c *legacy) close() {
 	c.latest = nil
 }
 
-// calling is the call by which the owner reaches the server by itself.
+// calling is a call by which the owner reaches the server by itself, for one use
+// at a time.
 func (h *held) calling() *forward.Call {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.call
+	return beside(h.call)
 }

@@ -35,7 +35,8 @@ type held struct {
 	// done is closed when the initialisation under way ends.
 	done chan struct{}
 	used time.Time
-	// call and to are how the owner reaches the server by itself.
+	// call and to are how the owner reaches the server by itself; call is only
+	// ever copied.
 	call *forward.Call
 	to   pick.Candidate
 	// greeting is the server's answer to initialize.
@@ -292,6 +293,7 @@ func (o *owner) release(h *held, id string) {
 	if call == nil || to.Member == nil || to.Member.Server == nil {
 		return
 	}
+	call = beside(call)
 	o.p.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, o.p.limits.Initialise)
 		defer cancel()

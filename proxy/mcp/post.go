@@ -166,7 +166,7 @@ func (v *visit) named(ctx context.Context, m *jsonrpc.Message, known catalog.Met
 		v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInvalidParams, err.Error(), nil))
 		return
 	}
-	v.call.Record.MCP.Server = server
+	v.call.Record.MCP.Server, v.call.Record.MCP.Name = server, own
 	if !v.allowed(about(m, known, server, own)) {
 		v.answer(notAllowed(m.ID))
 		return

@@ -238,7 +238,7 @@ func (o *owner) call(ctx context.Context, j job, l live, m jsonrpc.Message) (jso
 func (o *owner) current(h *held) (j job, l live, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j = job{call: h.call, to: h.to, h: h, order: order{server: h.place.server, facts: h.facts}}
+	j = job{call: beside(h.call), to: h.to, h: h, order: order{server: h.place.server, facts: h.facts}}
 	return j, live{turn: h.state.Turn, id: h.state.ID, version: h.state.Version, legacy: h.legacy}, h.state.Phase == session.Live
 }
 
