@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/navehq/nave/api/table"
@@ -25,61 +23,29 @@ type tried struct {
 	moved  string
 }
 
-// choices are the candidates for the session at a server in the order to try
-// them: where it was served last comes first unless it is set aside there.
-func (v *visit) choices(server string) (order []pick.Choice, holds string, why string) {
-	v.mu.Lock()
-	d := v.p.sender.Decide(v.call, pick.Needs{Member: server})
-	v.mu.Unlock()
-	holds, known := v.p.hints.get(v.place(server))
-	if !known {
-		holds = v.facts.Served[server]
-	}
-	order = d.Order
-	if at := index(order, holds); at > 0 && !order[at].Ejected {
-		order = first(order, at)
-	}
-	var reasons []string
-	for _, r := range d.Rejected {
-		reasons = append(reasons, r.Key()+": "+r.Reason)
-	}
-	return order, holds, strings.Join(reasons, "; ")
-}
-
-func (v *visit) place(server string) place {
-	return place{v.facts.Handle, v.call.Backend.Name, server}
-}
-
 // ask gives an order to the owner of the session at its server and hands the
 // reply to take, which reads it and closes its body. Where that fails, the next
 // cluster's owner is asked, if the order may be given again: nothing was
 // processed, or again says that it does no harm.
 func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(*reply, pick.Candidate) *fault, again func(context.Context, pick.Candidate) bool) (t tried) {
 	o.facts = v.facts
-	choices, holds, why := v.choices(o.server)
-	if len(choices) == 0 {
-		t.fault = undone(table.OnConnect, fmt.Sprintf("no candidate serves %q: %s", o.server, why))
+	w := v.way(o.server)
+	if len(w.choices) == 0 {
+		t.fault = undone(table.OnConnect, fmt.Sprintf("no candidate serves %q: %s", o.server, w.why))
 		return t
 	}
-	bounces, forced := 0, false
-	for i := 0; i < len(choices); {
-		to := choices[i].Candidate
+	for i := 0; ; {
+		to := w.choices[i].Candidate
 		t.at = to
-		o.here = forced || i > 0 || holds != "" && to.Cluster != holds
+		o.here = w.forced || i > 0 || w.holds != "" && to.Cluster != w.holds
 		r, f := v.attempt(ctx, call, to, o)
 		if f == nil && r.gone {
 			t.gone = true
 			return t
 		}
 		if f == nil && r.elsewhere != "" {
-			bounces++
 			uncount(call)
-			if at := index(choices, r.elsewhere); bounces == 1 && at >= 0 {
-				choices, holds, i = first(choices, at), r.elsewhere, 0
-				continue
-			}
-			if !forced {
-				forced = true
+			if w.follow(r.elsewhere, &i) {
 				continue
 			}
 			f = undone(table.OnServer, "the session's owners do not agree where it lives")
@@ -95,11 +61,11 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 			return t
 		}
 		t.fault, t.maybe = f, t.maybe || !f.unprocessed
-		if ctx.Err() != nil || i+1 == len(choices) {
+		if ctx.Err() != nil || !w.more(i) {
 			return t
 		}
 		free := f.unprocessed && o.op != opStream && o.op != opResume
-		if !free && (again == nil || !again(ctx, choices[i+1].Candidate)) {
+		if !free && (again == nil || !again(ctx, w.choices[i+1].Candidate)) {
 			return t
 		}
 		if !v.p.sender.Move(call, to, f.why) {
@@ -107,17 +73,6 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 		}
 		i++
 	}
-	return t
-}
-
-func index(choices []pick.Choice, cluster string) int {
-	return slices.IndexFunc(choices, func(c pick.Choice) bool { return c.Cluster == cluster })
-}
-
-// first puts the choice at that place before all others.
-func first(choices []pick.Choice, at int) []pick.Choice {
-	out := append([]pick.Choice{choices[at]}, choices[:at]...)
-	return append(out, choices[at+1:]...)
 }
 
 // attempt is one order to one cluster's owner; the time until the reply's head
@@ -155,8 +110,9 @@ func (v *visit) endServers(ctx context.Context) {
 	v.side(v.servers, func(server string, call *forward.Call) {
 		o := o
 		o.server = server
-		choices, _, _ := v.choices(server)
-		for i, c := range choices {
+		w := v.way(server)
+		w.more(len(w.choices) - 1)
+		for i, c := range w.choices {
 			if i == 3 || v.passing && i == 1 {
 				break
 			}

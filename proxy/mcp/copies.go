@@ -171,7 +171,7 @@ func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fa
 		}
 	}
 	given := 0
-	for _, choice := range o.p.sender.Decide(beside(call), pick.Needs{Member: h.place.server}).Order {
+	for _, choice := range o.p.sender.Decide(beside(call), pick.Needs{Member: h.place.server, Explain: true}).Order {
 		if choice.Local || given == copyClusters {
 			continue
 		}

@@ -32,7 +32,7 @@ type Limits struct {
 	// hold, for the protocol version that has batches [32].
 	Depth, Batch int
 	// Sessions is how many sessions at servers this proxy owns at most; the
-	// longest unused ends first [10,000].
+	// longest unused ends first [20,000]. Copies of others' sessions count too.
 	Sessions int
 	// Streams is how many GET streams one session may have open here [4].
 	Streams int
@@ -51,7 +51,7 @@ func (l Limits) filled() Limits {
 	number(&l.Answer, 16<<20)
 	number(&l.Depth, 64)
 	number(&l.Batch, 32)
-	number(&l.Sessions, 10_000)
+	number(&l.Sessions, 20_000)
 	number(&l.Streams, 4)
 	number(&l.Life, 24*time.Hour)
 	number(&l.Idle, 30*time.Minute)

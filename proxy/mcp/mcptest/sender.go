@@ -36,6 +36,9 @@ func (s sender) Decide(call *forward.Call, needs pick.Needs) (d pick.Decision) {
 				Backend: call.Backend.Name, Member: m, Instance: &m.Instances[j],
 				Cluster: m.Instances[j].Cluster, Local: m.Instances[j].Cluster == s.n.Cluster,
 			}
+			if needs.Owner != "" && c.Key() != needs.Owner {
+				continue
+			}
 			if f.rejected[c.Cluster+"/"+m.Name] {
 				d.Rejected = append(d.Rejected, pick.Rejection{Candidate: c, Reason: "set aside by the test"})
 			} else {
