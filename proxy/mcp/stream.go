@@ -185,7 +185,7 @@ func render(e heard) []byte {
 // that keeps it.
 func (o *owner) resume(ctx context.Context, j job) *message.Response {
 	_, l, ok := o.current(j.h)
-	if !ok || l.legacy != nil {
+	if !ok || l.legacy != nil || j.last == "" {
 		return perhaps(table.OnStream, "the session that the stream belonged to is gone").response()
 	}
 	resp, f := o.tune(ctx, j, l, j.last)
