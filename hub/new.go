@@ -19,6 +19,7 @@ import (
 	"github.com/navehq/nave/hub/fleet"
 	"github.com/navehq/nave/hub/identity"
 	"github.com/navehq/nave/hub/platform"
+	"github.com/navehq/nave/hub/rehearse"
 	"github.com/navehq/nave/hub/store"
 )
 
@@ -33,6 +34,7 @@ type Hub struct {
 	store     *store.Folder
 	board     *board.Board
 	platform  *platform.Platform
+	drills    *rehearse.Rehearsals
 	streams   *grpc.Server
 	listeners listeners
 	// supervisor is the session of a standalone fleet's supervisor, nil without.
@@ -48,7 +50,7 @@ func New(opts Options, deps Deps) (*Hub, error) {
 	opts.fill()
 	deps.fill()
 	h := &Hub{opts: opts, deps: deps}
-	for _, step := range []func() error{h.openIdentity, h.openBoard, h.openPlatform, h.openPorts} {
+	for _, step := range []func() error{h.openIdentity, h.openBoard, h.openPlatform, h.openDrills, h.openPorts} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("start the hub: %w", err)
 		}

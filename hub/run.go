@@ -28,6 +28,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.serve(ctx, g, h.listeners.health, http.HandlerFunc(h.health))
 	g.Go(func() error {
 		<-ctx.Done()
+		h.drills.Wait()
 		h.board.Close()
 		h.streams.Stop()
 		h.store.Close()

@@ -24,10 +24,10 @@ var pure = []string{
 	"hub/fleet", "hub/plan", "hub/drill",
 	"spoke/translate",
 	"proxy/match", "proxy/latency", "proxy/pick", "proxy/http1/parse",
-	"proxy/llm/chat", "proxy/llm/dialect", "proxy/llm/dialect/openai", "proxy/llm/dialect/anthropic",
+	"proxy/llm/chat", "proxy/llm/dialect", "proxy/llm/dialect/openai", "proxy/llm/dialect/anthropic", "proxy/llm/dialect/scan", "proxy/llm/dialect/failure", "proxy/llm/dialect/provider",
 	"proxy/llm/usage", "proxy/llm/sse",
 	"proxy/mcp/jsonrpc", "proxy/mcp/catalog", "proxy/mcp/session",
-	"proxy/message",
+	"proxy/message", "proxy/filter/apikey", "proxy/filter/authorization", "api/probe",
 }
 
 // apiEdges are the packages of api that touch the world.

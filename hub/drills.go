@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/board"
+	"github.com/navehq/nave/hub/drill"
+	"github.com/navehq/nave/hub/rehearse"
+)
+
+// orderLife bounds an order that a drill gives: a hub that dies in a drill
+// leaves nothing cordoned for ever.
+const orderLife = 20 * time.Minute
+
+var (
+	errNoSupervisor = errors.New("no supervisor is connected; mode Kill works in a fleet that `nave up` runs")
+	errNoSpoke      = errors.New("is not registered")
+)
+
+func (h *Hub) openDrills() error {
+	path := filepath.Join(h.opts.State, "drills.json")
+	kept := map[string]v1alpha1.DrillStatus{}
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the reports of drills: %w", err)
+	}
+	h.drills = rehearse.New(rehearse.Options{
+		Facts: h.drillFacts, Find: h.findDrill, Ask: h.askSpoke, Lose: h.lose, Restore: h.restore,
+		Keep: func(name string, s v1alpha1.DrillStatus) {
+			kept[name] = s
+			if err := keepJSON(path, kept); err != nil {
+				h.deps.Log.Error("keep the report of a drill", "drill", name, "err", err)
+			}
+		},
+		Log: h.deps.Log, Now: h.deps.Now, Registry: h.deps.Registry,
+	}, kept)
+	return nil
+}
+
+func keepJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
+
+func (h *Hub) findDrill(name string) (*v1alpha1.Drill, bool) {
+	for _, d := range h.platform.Drills() {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+func (h *Hub) drillFacts() drill.Facts {
+	f := drill.Facts{Supervised: h.supervisor.Load() != nil}
+	for _, m := range h.board.Members() {
+		f.Clusters = append(f.Clusters, drill.ClusterFact{
+			Name: m.Cluster.Name, Region: m.Cluster.Region, Lease: m.Lease, State: m.Cluster.State, Proxies: readyProxies(m),
+		})
+	}
+	for _, o := range h.platform.Orders() {
+		f.Frozen = f.Frozen || o.Spec.Kind == v1alpha1.OperationFreeze
+	}
+	return f
+}
+
+// readyProxies counts a cluster's proxies that serve.
+func readyProxies(m board.Member) int {
+	n := 0
+	if m.Facts == nil || m.Lease == assignment.Lost {
+		return 0
+	}
+	for _, p := range m.Facts.Proxies {
+		if p.Ready {
+			n++
+		}
+	}
+	return n
+}
+
+// askSpoke asks a cluster's spoke over its stream.
+func (h *Hub) askSpoke(ctx context.Context, cluster, path string, body []byte) ([]byte, error) {
+	session := h.board.Session(cluster)
+	if session == nil {
+		return nil, fmt.Errorf("ask cluster %q: %w", cluster, errNoSpoke)
+	}
+	return session.Ask(ctx, path, body)
+}
+
+func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string) error {
+	switch mode {
+	case v1alpha1.DrillModeCordon:
+		return h.platform.Order(v1alpha1.OperationCordon, cluster, "drill", why, orderLife)
+	case v1alpha1.DrillModeDrain:
+		return h.platform.Order(v1alpha1.OperationDrain, cluster, "drill", why, orderLife)
+	case v1alpha1.DrillModeKill:
+		return h.supervise(ctx, "process/kill", cluster)
+	}
+	return fmt.Errorf("lose cluster %q: mode %s is not built", cluster, mode)
+}
+
+func (h *Hub) restore(ctx context.Context, mode v1alpha1.DrillMode, cluster string) error {
+	switch mode {
+	case v1alpha1.DrillModeCordon:
+		return h.platform.Recall(cluster, "drill", v1alpha1.OperationCordon)
+	case v1alpha1.DrillModeDrain:
+		return h.platform.Recall(cluster, "drill", v1alpha1.OperationDrain)
+	case v1alpha1.DrillModeKill:
+		return h.supervise(ctx, "process/restart", cluster)
+	}
+	return fmt.Errorf("restore cluster %q: mode %s is not built", cluster, mode)
+}
+
+// supervise has the supervisor do something to a cluster's processes.
+func (h *Hub) supervise(ctx context.Context, path, cluster string) error {
+	session := h.supervisor.Load()
+	if session == nil {
+		return errNoSupervisor
+	}
+	body, err := json.Marshal(map[string]string{"cluster": cluster})
+	if err != nil {
+		return err
+	}
+	if _, err := session.Ask(ctx, path, body); err != nil {
+		return fmt.Errorf("ask the supervisor for %s of cluster %q: %w", path, cluster, err)
+	}
+	return nil
+}
+
