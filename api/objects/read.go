@@ -39,7 +39,8 @@ func (d *decoder) read(doc document, raw []byte) {
 	}
 	var h head
 	if err := json.Unmarshal(raw, &h); err != nil {
-		d.problem(doc, ReasonInvalidValue, "", "is no object: "+typeError(err), "give it apiVersion, kind and metadata")
+		d.problem(doc, ReasonInvalidValue, guess(doc.data), "is no object: "+typeError(err), "give it apiVersion, kind and metadata")
+		d.problems[len(d.problems)-1].Field = typeField(err)
 		return
 	}
 	if h.Kind == "List" && h.APIVersion == "v1" {
@@ -153,12 +154,7 @@ func (d *decoder) fill(o *Object, k kind) []Problem {
 		problems = append(problems, d.strict(o, e))
 	}
 	if err != nil {
-		field := ""
-		var te *json.UnmarshalTypeError
-		if errors.As(err, &te) {
-			field = te.Field
-		}
-		problems = append(problems, d.invalid(o, ReasonInvalidValue, field, typeError(err), "give a value of the type that is wanted"))
+		problems = append(problems, d.invalid(o, ReasonInvalidValue, typeField(err), typeError(err), "give a value of the type that is wanted"))
 	}
 	if why := o.Annotations[AnnotationInvalid]; why != "" {
 		problems = append(problems, d.invalid(o, ReasonInvalidValue, "", "its own cluster cannot read it: "+why, "mend it there"))
@@ -191,6 +187,15 @@ func typeError(err error) string {
 		return fmt.Sprintf("%s does not fit here", article(te.Value))
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// typeField is where in an object a value of a wrong type stands.
+func typeField(err error) string {
+	var te *json.UnmarshalTypeError
+	if errors.As(err, &te) {
+		return te.Field
+	}
+	return ""
 }
 
 func article(noun string) string {

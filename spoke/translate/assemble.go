@@ -214,6 +214,9 @@ func (r *run) release(name string, n node) {
 	if h.piece == nil {
 		return
 	}
+	if h.piece.refused != nil && in.Len() == 0 {
+		r.settle(refusedPlace(n), nil)
+	}
 	if h.piece.resource != nil {
 		r.put(name, n, nil)
 	}
@@ -247,6 +250,11 @@ func (r *run) show(name string, n node) {
 	r.holders = r.holders.Set(n, in.Set(name, h))
 	if was == nil {
 		was = &piece{}
+	}
+	if p.refused != nil {
+		r.settle(refusedPlace(n), []objects.Problem{*p.refused})
+	} else if was.refused != nil {
+		r.settle(refusedPlace(n), nil)
 	}
 	if p.resource != nil || was.resource != nil {
 		r.put(name, n, p.resource)

@@ -37,7 +37,7 @@ func (s *schema) deriveTLSPolicy(l *derive.Look, r ref) *tlsState {
 		return &tlsState{}
 	}
 	t := &tlsState{tls: &table.TLS{ServerName: strings.ToLower(string(p.Spec.Validation.Hostname))}, faults: invalid(o)}
-	for _, path := range unbuilt(o.JSON, built("targetRefs", "validation")) {
+	for _, path := range unbuilt(o, built("targetRefs", "validation")) {
 		t.faults = append(t.faults, notBuilt(path))
 	}
 	if !validHostname(t.tls.ServerName) {

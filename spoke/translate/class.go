@@ -69,7 +69,7 @@ var builtParameters = built("image", "logging", "env", "resources", "shutdown", 
 
 func (s *schema) productOfParameters(o *objects.Object) product {
 	var faults []fault
-	for _, path := range unbuilt(o.JSON, builtParameters) {
+	for _, path := range unbuilt(o, builtParameters) {
 		faults = append(faults, notBuilt(path))
 	}
 	return product{problems: s.problems(o, faults)}

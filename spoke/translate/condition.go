@@ -9,6 +9,7 @@ import (
 
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/v1alpha1"
 )
 
 // condition is a metav1.Condition before it is known of which generation it is.
@@ -72,6 +73,12 @@ type fault struct {
 	remedy  string
 }
 
+// waiting is the fault behind a condition that is not true for no fault of the
+// object's own.
+func waiting(c condition) fault {
+	return fault{reason: c.reason, message: c.message}
+}
+
 func (f fault) String() string {
 	text := f.message
 	if f.field != "" {
@@ -99,6 +106,9 @@ func (s *schema) problems(o *objects.Object, faults []fault) []objects.Problem {
 		p := objects.Problem{
 			Cluster: s.options.Cluster, File: o.File, Object: o.Key.String(), Field: f.field,
 			Reason: cmp.Or(f.reason, "Invalid"), Message: f.message, Remedy: f.remedy,
+		}
+		if f.reason == v1alpha1.ReasonAwaitingHub {
+			p.Severity = objects.SeverityInfo
 		}
 		if !slices.Contains(out, p) {
 			out = append(out, p)

@@ -3,6 +3,8 @@ package translate
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,7 +29,7 @@ type declaration struct {
 	// faults close the whole backend; partial ones close a member, or leave out
 	// what does not restrict.
 	faults, partial []fault
-	// restrictions is what it restricts, for comparison between clusters.
+	// restrictions are what it restricts as a whole, for comparison between clusters.
 	restrictions string
 }
 
@@ -53,11 +55,17 @@ type declaredMember struct {
 	// chatPath is a custom provider's path for conversations.
 	chatPath string
 	// kind is the provider as declared: openai, azureopenai, …
-	kind   string
-	faults []fault
+	kind string
+	// restrictions are what is restricted for this member alone.
+	restrictions string
+	faults       []fault
 }
 
 func (m *declaredMember) refuse(path, message, remedy string) {
+	m.faults = append(m.faults, fault{path, "Invalid", message, remedy})
+}
+
+func (m *declaredMember) unbuilt(path, message, remedy string) {
 	m.faults = append(m.faults, fault{path, v1alpha1.ReasonUnsupportedField, message, remedy})
 }
 
@@ -95,10 +103,12 @@ func declare(o *objects.Object, b *agentgateway.AgentgatewayBackend) *declaratio
 	case b.Spec.Static != nil:
 		d.kind = table.BackendHTTP
 		d.declareStatic(b.Spec.Static, policies)
+	default:
+		d.kind = table.BackendHTTP
 	}
 	d.scope(o.Annotations[v1alpha1.AnnotationScope])
 	d.refuseUnbuilt(o)
-	d.restrictions = restrictions(o.JSON)
+	d.restrict(o)
 	d.closeIfNothingServes()
 	return d
 }
@@ -128,7 +138,7 @@ var memberPath = regexp.MustCompile(`^spec\.(?:ai\.groups\[(\d+)\]\.providers\[(
 // refuseUnbuilt goes over every field that is set and not built. What is soft
 // is left out; what belongs to one member closes that; all else the backend.
 func (d *declaration) refuseUnbuilt(o *objects.Object) {
-	for _, path := range unbuilt(o.JSON, builtBackend) {
+	for _, path := range unbuilt(o, builtBackend) {
 		f := notBuilt(path)
 		switch m := d.memberAt(path); {
 		case suffixed(path, soft):
@@ -202,41 +212,52 @@ func (d *declaration) member(group int, name string) *declaredMember {
 // restricting are the fields that restrict what a backend does for a caller.
 var restricting = []string{"promptGuard", "mcp.authorization", "mcp.authentication", "mcp.guardrails", "extAuth"}
 
-// restrictions is the canonical text of what a spec restricts, "" for nothing.
-// Where it stands is part of it, names of clusters' own objects are too.
-func restrictions(object []byte) string {
-	var o struct {
-		Spec map[string]any `json:"spec"`
+// restrict notes what the declaration restricts, as a whole and by member.
+func (d *declaration) restrict(o *objects.Object) {
+	for path, text := range restrictions(o.JSON) {
+		if m := d.memberAt(path); m != nil {
+			m.restrictions += text
+		} else {
+			d.restrictions += text
+		}
 	}
-	if err := json.Unmarshal(object, &o); err != nil {
-		return ""
-	}
-	found := map[string]any{}
-	collect(o.Spec, "", found)
-	if len(found) == 0 {
-		return ""
-	}
-	text, err := json.Marshal(found)
-	if err != nil {
-		return ""
-	}
-	return string(text)
 }
 
-func collect(v any, path string, found map[string]any) {
+// restrictions finds what a spec restricts: paths, in order, and the canonical
+// text of what stands there with its name.
+func restrictions(object []byte) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		var o struct {
+			Spec map[string]any `json:"spec"`
+		}
+		if err := json.Unmarshal(object, &o); err == nil {
+			collect(o.Spec, "spec", yield)
+		}
+	}
+}
+
+func collect(v any, path string, yield func(string, string) bool) bool {
 	switch v := v.(type) {
 	case map[string]any:
-		for k, x := range v {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			at := path + "." + k
-			if slices.ContainsFunc(restricting, func(end string) bool { return strings.HasSuffix(at, "."+end) }) {
-				found[at] = x
+			if i := slices.IndexFunc(restricting, func(end string) bool { return strings.HasSuffix(at, "."+end) }); i >= 0 {
+				text, err := json.Marshal(v[k])
+				if err != nil || !yield(at, restricting[i]+string(text)+"\n") {
+					return false
+				}
 				continue
 			}
-			collect(x, at, found)
+			if !collect(v[k], at, yield) {
+				return false
+			}
 		}
 	case []any:
 		for i, x := range v {
-			collect(x, path+"["+strconv.Itoa(i)+"]", found)
+			if !collect(x, path+"["+strconv.Itoa(i)+"]", yield) {
+				return false
+			}
 		}
 	}
+	return true
 }

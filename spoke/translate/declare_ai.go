@@ -152,7 +152,7 @@ func (m *declaredMember) custom(p *agentgateway.LLMProvider, path string) {
 		switch agentgateway.RouteType(f.Type) {
 		case agentgateway.RouteCompletions, agentgateway.RouteEmbeddings, agentgateway.RouteResponses, agentgateway.RouteMessages:
 		default:
-			m.refuse(fmt.Sprintf("%s.formats[%d].type", path, i), fmt.Sprintf("format %s is not built yet", f.Type), "remove it")
+			m.unbuilt(fmt.Sprintf("%s.formats[%d].type", path, i), fmt.Sprintf("format %s is not built yet", f.Type), "remove it")
 		}
 	}
 	chat, ok := speaks[string(agentgateway.RouteCompletions)]
@@ -164,13 +164,13 @@ func (m *declaredMember) custom(p *agentgateway.LLMProvider, path string) {
 	}
 	for _, t := range slices.Sorted(maps.Keys(speaks)) {
 		if f := speaks[t]; f.Path != "" && f.Type != chat.Type {
-			m.refuse(path+".formats", fmt.Sprintf("a path of its own for %s is not built yet", f.Type), "remove it")
+			m.unbuilt(path+".formats", fmt.Sprintf("a path of its own for %s is not built yet", f.Type), "remove it")
 		}
 	}
 	m.chatPath = chat.Path
 	if b := c.BackendRef; b != nil {
 		if b.Group != "" || b.Kind != "" && b.Kind != kindService {
-			m.refuse(path+".backendRef.kind", "kind "+b.Kind+" is not built yet", "use a Service")
+			m.unbuilt(path+".backendRef.kind", "kind "+b.Kind+" is not built yet", "use a Service")
 		}
 		m.service, m.port = serviceKey(b.Name), int(b.Port)
 	}

@@ -35,6 +35,8 @@ type failoverState struct {
 	// closes tells that an HTTPRoute is targeted and residency asked for, which
 	// is not built: the route is closed.
 	closes bool
+	// unread: the object itself is invalid.
+	unread bool
 }
 
 // failoverSet tells which of the settings are declared.
@@ -47,6 +49,9 @@ type failoverChoice struct {
 	settings table.Failover
 	regions  map[string]string
 	drift    bool
+	// closed says why the backend is: its policy cannot be read, and could limit
+	// residency.
+	closed string
 }
 
 var builtFailover = built("targetRefs", "order", "triggers", "retry", "failback", "allowedRegions", "providers.name",
@@ -58,7 +63,8 @@ func (s *schema) deriveFailover(l *derive.Look, r ref) *failoverState {
 		return &failoverState{}
 	}
 	f := &failoverState{faults: invalid(o), drift: p.Spec.PolicyDrift == v1alpha1.PolicyDriftAllow, regions: map[string]string{}}
-	for _, path := range unbuilt(o.JSON, builtFailover) {
+	f.unread = len(f.faults) > 0
+	for _, path := range unbuilt(o, builtFailover) {
 		f.partial = append(f.partial, notBuilt(path))
 	}
 	if p.Spec.Credentials == v1alpha1.CredentialsSealed {
@@ -222,6 +228,15 @@ func (s *schema) failoverFor(l *derive.Look, n node, kind table.BackendKind) fai
 			continue
 		}
 		f := s.failovers.Get(l, holder)
+		if len(f.faults) > 0 {
+			if len(f.allowed) > 0 {
+				choice.settings.AllowedRegions = f.allowed
+			}
+			if f.unread && choice.closed == "" {
+				choice.closed = v1alpha1.ReasonPolicyInvalid + ": " + holder.Key.String() + ": " + join(f.faults)
+			}
+			continue
+		}
 		f.over(&choice.settings)
 		choice.drift = choice.drift || f.drift
 		for name, region := range f.regions {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/navehq/nave/api/objects"
 )
 
 // fields is a tree of the fields that are built; a leaf is built with all below
@@ -29,18 +31,21 @@ func built(paths ...string) fields {
 }
 
 // unbuilt lists the paths of fields that are set in an object's spec and not
-// built, sorted, such as spec.policies.health or spec.rules[1].retry.
-func unbuilt(object []byte, tree fields) []string {
-	var o struct {
+// built, sorted, such as spec.policies.health or spec.rules[1].retry. Fields that
+// do not exist at all are not among them: the object is invalid by those.
+func unbuilt(o *objects.Object, tree fields) []string {
+	var tops struct {
 		Spec map[string]any `json:"spec"`
 	}
-	if err := json.Unmarshal(object, &o); err != nil {
+	if err := json.Unmarshal(o.JSON, &tops); err != nil {
 		return nil
 	}
 	var out []string
-	visit(o.Spec, tree, "spec", &out)
+	visit(tops.Spec, tree, "spec", &out)
 	slices.Sort(out)
-	return out
+	return slices.DeleteFunc(out, func(path string) bool {
+		return slices.ContainsFunc(o.Invalid, func(p objects.Problem) bool { return p.Field == path })
+	})
 }
 
 func visit(v any, tree fields, path string, out *[]string) {

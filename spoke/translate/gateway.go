@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/navehq/nave/api/assignment"
@@ -115,7 +116,7 @@ func with(m map[string]string, k, v string) map[string]string {
 // acceptGateway says whether a Gateway is understood and allowed.
 func (s *schema) acceptGateway(l *derive.Look, r ref, o *objects.Object, gw *gwv1.Gateway, whose owner, g *gatewayState) condition {
 	const accepted = v1alpha1.ConditionAccepted
-	for _, path := range unbuilt(o.JSON, builtGateway) {
+	for _, path := range unbuilt(o, builtGateway) {
 		if strings.HasPrefix(path, "spec.tls") {
 			g.faults = append(g.faults, notBuilt(path))
 		} else {
@@ -213,8 +214,11 @@ func (s *schema) tableRoots(l *derive.Look, r ref, g *gatewayState) []root {
 
 func (s *schema) productOfGateway(l *derive.Look, r ref, o *objects.Object) product {
 	g := s.gateways.Get(l, r)
-	if !g.owned || r.cluster != s.options.Cluster {
+	if r.cluster != s.options.Cluster {
 		return product{}
+	}
+	if !g.owned {
+		return s.productOfStranger(o)
 	}
 	p := product{}
 	if g.table != "" {
@@ -226,10 +230,21 @@ func (s *schema) productOfGateway(l *derive.Look, r ref, o *objects.Object) prod
 	}
 	p.problems = s.problems(o, faults)
 	if g.accepted.status != "True" && len(faults) == 0 && len(o.Invalid) == 0 {
-		p.problems = s.problems(o, []fault{{reason: g.accepted.reason, message: g.accepted.message}})
+		p.problems = s.problems(o, []fault{waiting(g.accepted)})
 	}
 	p.status = &objects.Status{Key: r.Key, Generation: o.Generation, Value: s.gatewayStatus(l, r, o, g)}
 	return p
+}
+
+// productOfStranger tells of a Gateway that nobody serves: in a folder there is
+// no other controller.
+func (s *schema) productOfStranger(o *objects.Object) product {
+	gw, ok := o.Value.(*gwv1.Gateway)
+	if !ok || !s.options.Standalone {
+		return product{}
+	}
+	return product{problems: s.problems(o, []fault{{"spec.gatewayClassName", "NotOurs",
+		fmt.Sprintf("nobody serves Gateways of class %q here", gw.Spec.GatewayClassName), "use class " + v1alpha1.ClassNave}})}
 }
 
 func (s *schema) gatewayStatus(l *derive.Look, r ref, o *objects.Object, g *gatewayState) *gwv1.GatewayStatus {
@@ -273,6 +288,8 @@ func (s *schema) programmed(l *derive.Look, r ref, g *gatewayState, facts Facts)
 		return no(kind, string(gwv1.GatewayReasonPending), "is placed in other clusters only, which have not reported yet")
 	}
 	switch {
+	case g.accepted.status == metav1.ConditionUnknown:
+		return unknown(kind, string(gwv1.GatewayReasonPending), g.accepted.message)
 	case g.table == "":
 		return no(kind, string(gwv1.GatewayReasonInvalid), "is not accepted")
 	case facts.Error != "":

@@ -22,6 +22,8 @@ type localInstance struct {
 	instance table.Instance
 	needs    []node
 	fault    *fault
+	// idle says that it is a Service that nobody is behind.
+	idle string
 }
 
 func (s *schema) deriveInstances(l *derive.Look, r ref) *localInstances {
@@ -52,7 +54,7 @@ func (s *schema) instance(l *derive.Look, r ref, d *declaration, m *declaredMemb
 	}
 	if closed != "" {
 		i.instance = table.Instance{Cluster: r.cluster, Region: i.instance.Region, Closed: closed}
-		i.needs = nil
+		i.needs, i.idle = nil, ""
 	}
 	return i
 }
@@ -74,6 +76,7 @@ func (s *schema) reach(l *derive.Look, r ref, d *declaration, m *declaredMember,
 			return f
 		}
 		i.instance.Dial, i.needs = dial, needs
+		i.idle = s.missing.Get(l, servicePort{service, m.port})
 	} else {
 		i.instance.Dial = &table.Dial{Host: host, Port: uint16(m.port)}
 	}

@@ -242,7 +242,7 @@ func (s *schema) pieceOfListener(l *derive.Look, n node) piece {
 		for _, c := range x.certificates {
 			resource.Certificates = append(resource.Certificates, c.id.Name)
 		}
-		return piece{resource, x.certificates}
+		return piece{resource: resource, needs: x.certificates}
 	}
 	return piece{}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/navehq/nave/api/derive"
-	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/api/v1alpha1"
 )
@@ -39,6 +38,7 @@ func (s *schema) deriveMerge(l *derive.Look, n node) *merge {
 		}
 		m.backend.Groups = append(m.backend.Groups, members)
 	}
+	m.backend.Failover.AllowedRegions = narrower(s.tenant(l, tenant).AllowedRegions, f.settings.AllowedRegions)
 	m.backend.Closed = d.closed()
 	if policies := s.backendPolicies(l, base); m.backend.Closed == "" {
 		m.backend.Closed = policies.closed
@@ -46,9 +46,16 @@ func (s *schema) deriveMerge(l *derive.Look, n node) *merge {
 	if c, is := refused(s.verdict(l, base)); is {
 		m.backend.Closed = c.reason + ": " + c.message
 	}
+	if m.backend.Closed == "" {
+		m.backend.Closed = f.closed
+	}
 	s.provider(l, tenant, d, m.backend)
 	s.confine(l, tenant, f, m.backend, everyInstance(m.backend.Groups)...)
 	s.serve(l, sites, base, d, f, tenant, m)
+	if m.backend.Closed != "" {
+		// Nobody is dialed for a closed backend, over the link neither.
+		m.backend.Groups, m.backend.Serves, m.needs = nil, nil, nil
+	}
 	m.needs = uniqueNodes(m.needs)
 	return m
 }
@@ -106,7 +113,10 @@ func unpaired(base, other *declaration, cluster string) []string {
 }
 
 func (s *schema) mergeMember(l *derive.Look, sites []ref, base ref, group int, m *declaredMember, f failoverChoice, out *merge) table.Member {
-	member := m.member
+	member, closed := m.member, s.backendPolicies(l, base).sections[m.member.Name]
+	if len(m.faults) > 0 {
+		closed = m.faults[0].reason + ": " + join(m.faults)
+	}
 	for _, site := range sites {
 		d := s.declared.Get(l, site)
 		there := d.member(group, m.member.Name)
@@ -116,12 +126,20 @@ func (s *schema) mergeMember(l *derive.Look, sites []ref, base ref, group int, m
 		i := s.siteInstance(l, site, d, group, there, out)
 		if site != base {
 			i.Model, i.Server = differing(m, there)
-			if i.Closed == "" && !f.drift && s.restricts(l, site) != s.restricts(l, base) {
-				i = table.Instance{Cluster: i.Cluster, Region: i.Region, Closed: "PolicyDrift: what restricts this backend differs from cluster " + base.cluster}
+			switch {
+			case closed != "":
+				// What is not enforced by the declaration here is not got around by
+				// asking another cluster.
+				i.Closed = closed
+			case !f.drift && s.restricts(l, site, there) != s.restricts(l, base, m):
+				i.Closed = "PolicyDrift: what restricts this backend differs from cluster " + base.cluster
 			}
 		}
 		if region := f.regions[m.member.Name]; region != "" && i.Region == "" {
 			i.Region = region
+		}
+		if i.Closed != "" {
+			i = table.Instance{Cluster: i.Cluster, Region: i.Region, Closed: i.Closed}
 		}
 		member.Instances = append(member.Instances, i)
 	}
@@ -203,18 +221,25 @@ func (s *schema) serve(l *derive.Look, sites []ref, base ref, d *declaration, f 
 	s.confine(l, tenant, f, &table.Backend{}, everyInstance([][]table.Member{m.backend.Serves})...)
 }
 
-// restricts is what restricts a backend in its cluster: by itself, and by the
-// policies that target it.
-func (s *schema) restricts(l *derive.Look, r ref) string {
-	texts := []string{s.declared.Get(l, r).restrictions}
+// restricts is what restricts one member in its cluster: by the backend, and by
+// the policies that target it.
+func (s *schema) restricts(l *derive.Look, r ref, m *declaredMember) string {
+	texts := []string{s.declared.Get(l, r).restrictions, m.restrictions}
 	for _, p := range s.policiesFor(l, r) {
-		if o, ok := s.objects.Get(l, p); ok && p.Kind == kindPolicy {
-			texts = append(texts, restrictions(o.JSON))
+		o, ok := s.objects.Get(l, p)
+		if !ok || p.Kind != kindPolicy {
+			continue
+		}
+		for _, t := range s.policies.Get(l, p).targets {
+			if t.key == r.Key && (t.section == "" || t.section == m.member.Name) {
+				for _, text := range restrictions(o.JSON) {
+					texts = append(texts, text)
+				}
+			}
 		}
 	}
-	texts = slices.DeleteFunc(texts, func(t string) bool { return t == "" })
 	slices.Sort(texts)
-	return strings.Join(texts, "\n")
+	return strings.Join(slices.Compact(texts), "")
 }
 
 // provider closes what the tenant may not use.
@@ -230,11 +255,14 @@ func (s *schema) provider(l *derive.Look, tenant string, d *declaration, b *tabl
 				continue
 			}
 			for j := range b.Groups[gi][mi].Instances {
-				shut(&b.Groups[gi][mi].Instances[j], fmt.Sprintf("ProviderNotAllowed: the tenant may not use %s", kind))
+				shut(&b.Groups[gi][mi].Instances[j], fmt.Sprintf("%s: the tenant may not use %s", reasonProvider, kind))
 			}
 		}
 	}
 }
+
+// reasonProvider says that the tenant may not use a provider.
+const reasonProvider = "ProviderNotAllowed"
 
 // shut takes an instance out of the candidates.
 func shut(i *table.Instance, why string) {
@@ -270,6 +298,19 @@ func (s *schema) confine(l *derive.Look, tenant string, f failoverChoice, b *tab
 	}
 }
 
+// narrower is what two limits both allow; with nothing in common it is the
+// first, and every instance is closed by name.
+func narrower(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return append(slices.Clone(a), b...)
+	}
+	both := slices.DeleteFunc(slices.Clone(a), func(r string) bool { return !slices.Contains(b, r) })
+	if len(both) == 0 {
+		return a
+	}
+	return both
+}
+
 func (s *schema) pieceOfBackend(l *derive.Look, n node) piece {
 	if n.key.Kind == kindService {
 		return s.serviceBackend(l, n)
@@ -279,67 +320,4 @@ func (s *schema) pieceOfBackend(l *derive.Look, n node) piece {
 		return piece{}
 	}
 	return piece{resource: m.backend, needs: m.needs}
-}
-
-// productOfBackend reports a backend of this cluster as this cluster sees it.
-func (s *schema) productOfBackend(l *derive.Look, r ref, o *objects.Object) product {
-	if r.cluster != s.options.Cluster {
-		return product{}
-	}
-	d := s.declared.Get(l, r)
-	whose := s.owners.Get(l, place{r.cluster, r.Namespace})
-	m := s.merges.Get(l, backendNode(r.cluster, "", r.Key, 0))
-	accepted := yes(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "is understood and allowed")
-	var unresolved []fault
-	for _, g := range s.instances.Get(l, r).groups {
-		for _, i := range g {
-			if i.fault != nil {
-				unresolved = append(unresolved, *i.fault)
-			}
-		}
-	}
-	switch {
-	case whose.reason != "":
-		accepted = whose.accepted()
-	case len(d.faults) > 0:
-		accepted = no(accepted.kind, d.faults[0].reason, join(d.faults))
-	case m.backend != nil && m.backend.Closed != "":
-		reason, message, _ := strings.Cut(m.backend.Closed, ": ")
-		accepted = no(accepted.kind, reason, message)
-	}
-	if c, is := refused(s.verdict(l, r)); is {
-		accepted = c
-	}
-	conditions := []condition{accepted}
-	if len(unresolved) > 0 {
-		conditions = append(conditions, no(v1alpha1.ConditionResolvedRefs, unresolved[0].reason, join(unresolved)))
-	} else {
-		conditions = append(conditions, yes(v1alpha1.ConditionResolvedRefs, "ResolvedRefs", "all references are resolved"))
-	}
-	if len(d.partial) > 0 && len(d.faults) == 0 {
-		conditions = append(conditions, yes(v1alpha1.ConditionPartiallyInvalid, d.partial[0].reason, join(d.partial)))
-	}
-	if d.fleet {
-		conditions = append(conditions, m.instancesCondition())
-	}
-	faults := slices.Concat(d.faults[min(len(o.Invalid), len(d.faults)):], d.partial, unresolved)
-	if accepted.status != "True" && len(d.faults) == 0 {
-		faults = append(faults, fault{reason: accepted.reason, message: accepted.message})
-	}
-	return product{
-		status: &objects.Status{Key: r.Key, Generation: o.Generation,
-			Value: &objects.Conditions{Conditions: overlay(at(o.Generation, conditions...), s.verdict(l, r))}},
-		problems: s.problems(o, faults),
-	}
-}
-
-func (m *merge) instancesCondition() condition {
-	message := "served by " + strings.Join(m.clusters, ", ")
-	if len(m.unpaired) > 0 {
-		message += "; without a pair: " + strings.Join(m.unpaired, ", ")
-	}
-	if len(m.conflicts) > 0 {
-		return no(v1alpha1.ConditionInstances, v1alpha1.ReasonInstanceConflict, message+"; "+strings.Join(m.conflicts, ", "))
-	}
-	return yes(v1alpha1.ConditionInstances, v1alpha1.ReasonInstances, message)
 }

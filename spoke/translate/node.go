@@ -41,6 +41,8 @@ type node struct {
 type piece struct {
 	resource table.Resource
 	needs    []node
+	// refused is the problem of a resource that a proxy has refused.
+	refused *objects.Problem
 }
 
 // root puts a node into a table.

@@ -61,11 +61,11 @@ func (s *schema) pieceOfPolicy(l *derive.Look, n node) piece {
 		return s.pieceOfClosing(l, n, r)
 	}
 	st := s.policies.Get(l, r)
-	if st.policy.Name == "" || st.policy.Closed == "" && st.policy.Authorization == nil && st.policy.APIKey == nil {
+	if len(st.policy.Targets) == 0 || st.policy.Closed == "" && st.policy.Authorization == nil && st.policy.APIKey == nil {
 		return piece{}
 	}
 	p := st.policy
-	return piece{&p, st.needs}
+	return piece{resource: &p, needs: st.needs}
 }
 
 // pieceOfClosing closes the routes whose residency a FailoverPolicy would limit

@@ -245,7 +245,9 @@ func (s *schema) routeProblems(o *objects.Object, a *attachment, set *ruleSet) [
 	var faults []fault
 	for _, p := range a.parents {
 		if p.accepted.status != "True" && len(o.Invalid) == 0 {
-			faults = append(faults, fault{field: p.field, reason: p.accepted.reason, message: p.accepted.message})
+			f := waiting(p.accepted)
+			f.field = p.field
+			faults = append(faults, f)
 		}
 	}
 	faults = append(faults, set.refused...)

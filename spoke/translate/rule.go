@@ -55,7 +55,7 @@ func (s *schema) deriveRules(l *derive.Look, r ref) *ruleSet {
 			set.refused = append(set.refused, unsupported(fmt.Sprintf("spec.hostnames[%d]", i), fmt.Sprintf("%q is no host name", h)))
 		}
 	}
-	for _, path := range unbuilt(o.JSON, builtRoute) {
+	for _, path := range unbuilt(o, builtRoute) {
 		set.partial = append(set.partial, notBuilt(path))
 	}
 	for i := range route.Spec.Rules {
@@ -81,6 +81,13 @@ func (set *ruleSet) partialMessage() string {
 		message = "Dropped Rule " + strings.Join(set.dropped, ", ") + " (answers 500): " + message
 	}
 	return message
+}
+
+// rest notes that nobody is behind a Service, once for each.
+func (set *ruleSet) rest(f fault) {
+	if !slices.ContainsFunc(set.idle, func(o fault) bool { return o.message == f.message }) {
+		set.idle = append(set.idle, f)
+	}
 }
 
 func unsupported(field, message string) fault {
@@ -114,12 +121,19 @@ func (t *ruleTranslation) translate(i int, o *objects.Object) ruleState {
 	t.retry()
 	t.backends()
 	if len(t.bad) > 0 {
-		t.out.rule.Closed = "UnsupportedValue: " + join(t.bad)
+		t.out.rule = closedRule(t.out.rule, "UnsupportedValue: "+join(t.bad))
+		t.out.backends = nil
 		t.set.dropped = append(t.set.dropped, itoa(i))
 		t.set.partial = append(t.set.partial, t.bad...)
 	}
 	t.out.backends = compactTargets(t.out.backends)
 	return t.out
+}
+
+// closedRule keeps of a rule what it matches, and why it answers 500: nothing
+// that is invalid reaches a proxy.
+func closedRule(r table.Rule, why string) table.Rule {
+	return table.Rule{Name: r.Name, Route: r.Route, Index: r.Index, Section: r.Section, Created: r.Created, Matches: r.Matches, Closed: why}
 }
 
 func unix(created time.Time) int64 {
@@ -223,7 +237,7 @@ func (t *ruleTranslation) refer(b gwv1.BackendObjectReference, path string) (nam
 	t.out.backends = append(t.out.backends, to)
 	if to.key.Kind == kindService && t.route.cluster == t.options.Cluster {
 		if why := t.missing.Get(t.look, servicePort{to.key, to.port}); why != "" {
-			t.set.idle = append(t.set.idle, fault{field: path, reason: "NoEndpoints", message: why})
+			t.set.rest(fault{field: path, reason: "NoEndpoints", message: why})
 		}
 	}
 	return backendName(to.key, to.port), ""

@@ -64,6 +64,7 @@ type schema struct {
 	verdicts   *derive.Input[string, *assignment.Verdict]
 	keys       *derive.Input[string, map[string][]byte]
 	facts      *derive.Input[string, Facts]
+	nacks      *derive.Input[table.ID, Nack]
 	wanted     *derive.Input[node, struct{}]
 
 	tenantNames    *derive.Index[string, string]
@@ -121,6 +122,7 @@ func newSchema(o Options) *schema {
 		verdicts:   derive.NewInput[string](e, "verdicts", deep[*assignment.Verdict]),
 		keys:       derive.NewInput[string](e, "session keys", deep[map[string][]byte]),
 		facts:      derive.NewInput[string](e, "facts", deep[Facts]),
+		nacks:      derive.NewInput[table.ID](e, "nacks", func(a, b Nack) bool { return a == b }),
 		wanted:     derive.NewInput[node](e, "wanted", func(_, _ struct{}) bool { return true }),
 	}
 	s.addIndexes()
@@ -148,7 +150,7 @@ func (s *schema) addIndexes() {
 	s.policiesOn = derive.NewIndex(s.objects, "policies by target", policyTargets, compareRef)
 	s.selectors = derive.NewIndex(s.objects, "policies by selector", policySelectors, compareRef)
 	s.labelled = derive.NewIndex(s.objects, "objects by label", byLabel, compareRef)
-	s.routesTo = derive.NewIndex(s.objects, "routes by service", routeServices, compareRef)
+	s.routesTo = derive.NewIndex(s.objects, "routes by backend", routeBackends, compareRef)
 	s.placementNames = derive.NewIndex(s.placements, "placement names", all[*assignment.Placement], strings.Compare)
 }
 
@@ -175,8 +177,8 @@ func sliceOwner(r ref, o *objects.Object) []ref {
 	return []ref{{r.cluster, objects.Key{Kind: kindService, Namespace: r.Namespace, Name: name}}}
 }
 
-// routeServices lists the Services that a route refers to.
-func routeServices(r ref, o *objects.Object) []ref {
+// routeBackends lists what a route refers to.
+func routeBackends(r ref, o *objects.Object) []ref {
 	route, ok := o.Value.(*gwv1.HTTPRoute)
 	if !ok {
 		return nil
@@ -184,11 +186,11 @@ func routeServices(r ref, o *objects.Object) []ref {
 	var out []ref
 	for _, rule := range route.Spec.Rules {
 		for _, b := range rule.BackendRefs {
-			k := objects.Key{Kind: kindService, Namespace: r.Namespace, Name: string(b.Name)}
+			k := objects.Key{Group: deref(b.Group, ""), Kind: deref(b.Kind, kindService), Namespace: r.Namespace, Name: string(b.Name)}
 			if b.Namespace != nil {
 				k.Namespace = string(*b.Namespace)
 			}
-			if deref(b.Kind, kindService) == kindService && !slices.Contains(out, ref{r.cluster, k}) {
+			if !slices.Contains(out, ref{r.cluster, k}) {
 				out = append(out, ref{r.cluster, k})
 			}
 		}
@@ -231,7 +233,7 @@ func (s *schema) addRules() {
 	}, func(a, b string) bool { return a == b })
 	s.exports = derive.NewRule(e, "exports of a tenant", s.deriveExports, slices.Equal[[]objects.Key])
 
-	pieces := derive.NewRule(e, "piece", s.derivePiece, deep[piece])
+	pieces := derive.NewRule(e, "piece", s.deriveAllowed, deep[piece])
 	s.pieces = derive.NewOutput(s.wanted, "pieces", pieces)
 	products := derive.NewRule(e, "product", s.deriveProduct, deep[product])
 	s.products = derive.NewOutput(s.objects, "products", products)

@@ -140,11 +140,16 @@ func (s *schema) serviceBackend(l *derive.Look, n node) piece {
 	}
 	f := s.failoverFor(l, n, table.BackendHTTP)
 	b.Failover = f.settings
+	b.Failover.AllowedRegions = narrower(s.tenant(l, whose.tenant).AllowedRegions, f.settings.AllowedRegions)
+	b.Closed = f.closed
 	s.confine(l, whose.tenant, f, b, &i)
 	if b.Closed == "" {
 		b.Closed = s.backendPolicies(l, ref{n.view, n.key}).closed
 	}
+	if out.resource = b; b.Closed != "" {
+		b.Groups = nil
+		return piece{resource: b}
+	}
 	b.Groups[0][0].Instances = []table.Instance{i}
-	out.resource = b
 	return out
 }

@@ -219,17 +219,12 @@ func (t Translator) Problems() []objects.Problem {
 	return out
 }
 
-// Reached tells whether some table holds what is declared by an object of this
-// cluster: on a cluster shared with agentgateway only such a backend's status
-// is written.
+// Reached tells whether a route that is attached to one of our Gateways leads to
+// a backend of this cluster: on a cluster that is shared with agentgateway only
+// such a backend's status is written.
 func (t Translator) Reached(k objects.Key) bool {
-	for it := t.tables.Iterator(); !it.Done(); {
-		name, s, _ := it.Next()
-		n := node{view: t.schema.options.Cluster, table: name, id: table.ID{Kind: table.KindBackend, Name: k.String()}, key: k}
-		if s.table.Get(n.id) == nil {
-			continue
-		}
-		if _, held := t.holders.Get(n); held {
+	for _, r := range t.schema.routesTo.At(t.state, ref{t.schema.options.Cluster, k}) {
+		if p, ok := t.schema.products.Get(t.state, r); ok && len(p.attached) > 0 {
 			return true
 		}
 	}
