@@ -158,7 +158,8 @@ func (h *Host) ID() ID {
 // Secret is what a proxy needs of a Secret or ConfigMap: never printed, only
 // its names and a hash.
 type Secret struct {
-	// Name is namespace/name, with a prefix for what is not a core Secret.
+	// Name is what it is used as, and where it is declared: credential, keys,
+	// tls, ca, azure, inline or session, then namespace/name.
 	Name string            `json:"name"`
 	Data map[string][]byte `json:"data"`
 }

@@ -109,7 +109,7 @@ func caOf(o *objects.Object) []byte {
 	return nil
 }
 
-// tlsRank orders the policies on one Service: the one for the port, then the
+// tlsOrder lists the policies on one Service: the one for the port, then the
 // older, then the first by name.
 func (s *schema) tlsOrder(l *derive.Look, service objects.Key, portName string) []ref {
 	type ranked struct {
@@ -213,7 +213,7 @@ func (s *schema) tlsTargets(l *derive.Look, r ref, p *gwv1.BackendTLSPolicy) []t
 		}
 		for _, route := range s.routesTo.Get(l, ref{r.cluster, service}) {
 			for _, parent := range s.attachments.Get(l, route).parents {
-				if len(parent.listeners) > 0 && !contains(x.gateways, parent.gateway.Key) {
+				if len(parent.listeners) > 0 && !slices.Contains(x.gateways, parent.gateway.Key) {
 					x.gateways = append(x.gateways, parent.gateway.Key)
 				}
 			}

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -108,7 +109,7 @@ func (t *ruleTranslation) redirect(r *gwv1.HTTPRequestRedirectFilter, path strin
 		out.Port = uint16(*r.Port)
 	}
 	if r.StatusCode != nil {
-		if out.Status = *r.StatusCode; !contains([]int{301, 302, 303, 307, 308}, out.Status) {
+		if out.Status = *r.StatusCode; !slices.Contains([]int{301, 302, 303, 307, 308}, out.Status) {
 			t.close(path+".statusCode", fmt.Sprintf("%d does not redirect", out.Status))
 		}
 	}

@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -35,21 +36,12 @@ func (t *ruleTranslation) matches() {
 			out.Query = t.named(out.Query, string(q.Name), string(deref(q.Type, "Exact")), q.Value, at)
 		}
 		if m.Method != nil {
-			if out.Method = string(*m.Method); !contains(methods, *m.Method) {
+			if out.Method = string(*m.Method); !slices.Contains(methods, *m.Method) {
 				t.mismatch(path+".method", fmt.Sprintf("%q is no method", *m.Method))
 			}
 		}
 		t.out.rule.Matches = append(t.out.rule.Matches, out)
 	}
-}
-
-func contains[T comparable](list []T, v T) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *ruleTranslation) mismatch(field, message string) {

@@ -134,7 +134,7 @@ func (st *policyState) authorize(a *agentgateway.Authorization) {
 	if out.Action == "" {
 		out.Action = table.Allow
 	}
-	if !contains([]table.Action{table.Allow, table.Deny, table.Require}, out.Action) {
+	if !slices.Contains([]table.Action{table.Allow, table.Deny, table.Require}, out.Action) {
 		st.closing("spec.traffic.authorization.action", "Invalid", fmt.Sprintf("there is no action %q", a.Action), "use Allow, Deny or Require")
 	}
 	if len(a.Policy.MatchExpressions) == 0 {
@@ -158,7 +158,7 @@ func (s *schema) authenticate(l *derive.Look, r ref, a *agentgateway.APIKeyAuthe
 	if out.Mode == "" {
 		out.Mode = table.Strict
 	}
-	if !contains([]table.KeyMode{table.Strict, table.Optional, table.Permissive}, out.Mode) {
+	if !slices.Contains([]table.KeyMode{table.Strict, table.Optional, table.Permissive}, out.Mode) {
 		st.closing(path+".mode", "Invalid", fmt.Sprintf("there is no mode %q", a.Mode), "use Strict, Optional or Permissive")
 	}
 	if i := a.Location; i != nil {

@@ -18,7 +18,7 @@ import (
 func policyTargets(r ref, o *objects.Object) []target {
 	add := func(out []target, group, kind, name string) []target {
 		t := target{r.Kind, ref{r.cluster, objects.Key{Group: group, Kind: kind, Namespace: r.Namespace, Name: name}}}
-		if contains(out, t) {
+		if slices.Contains(out, t) {
 			return out
 		}
 		return append(out, t)
@@ -55,7 +55,7 @@ func policySelectors(r ref, o *objects.Object) []kindAt {
 		if len(pairs) > 0 {
 			at.label = pairs[0]
 		}
-		if !contains(out, at) {
+		if !slices.Contains(out, at) {
 			out = append(out, at)
 		}
 	}
@@ -78,7 +78,7 @@ func (s *schema) policiesFor(l *derive.Look, r ref) []ref {
 	if ok {
 		for _, label := range append([]string{""}, labelPairs(o.Labels)...) {
 			for _, p := range s.selectors.Get(l, kindAt{r.cluster, r.Kind, r.Namespace, label}) {
-				if s.selects(l, p, r, o.Labels) && !contains(out, p) {
+				if s.selects(l, p, r, o.Labels) && !slices.Contains(out, p) {
 					out = append(out, p)
 				}
 			}
@@ -118,7 +118,7 @@ func (s *schema) selected(l *derive.Look, of kindAt, labels map[string]string) [
 	for _, pair := range pairs[1:] {
 		of.label = pair
 		also := s.labelled.Get(l, of)
-		list = slices.DeleteFunc(slices.Clone(list), func(r ref) bool { return !contains(also, r) })
+		list = slices.DeleteFunc(slices.Clone(list), func(r ref) bool { return !slices.Contains(also, r) })
 	}
 	return list
 }
@@ -143,7 +143,7 @@ func (s *schema) findTargets(l *derive.Look, r ref, p *agentgateway.Agentgateway
 func (s *schema) addTarget(l *derive.Look, r ref, key objects.Key, t agentgateway.PolicyTarget, path string, st *policyState) {
 	x := policyTarget{key: key, section: string(t.SectionName)}
 	switch {
-	case !contains([]string{kindGateway, kindRoute, kindBackend, kindService}, key.Kind):
+	case !slices.Contains([]string{kindGateway, kindRoute, kindBackend, kindService}, key.Kind):
 		st.faults = append(st.faults, fault{path + ".kind", v1alpha1.ReasonUnsupportedField, "a target of kind " + key.Kind + " is not built yet", "target a Gateway, HTTPRoute or AgentgatewayBackend"})
 	default:
 		x.missing = s.absent(l, ref{r.cluster, key}, x.section)

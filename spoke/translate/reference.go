@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -92,4 +93,4 @@ func servicePortOf(s *corev1.Service, port int) (corev1.ServicePort, bool) {
 // BackendTLSPolicy.
 var applicationProtocols = []string{"", "http", "https", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws", "kubernetes.io/wss"}
 
-func speaks(p *string) bool { return p == nil || contains(applicationProtocols, *p) }
+func speaks(p *string) bool { return p == nil || slices.Contains(applicationProtocols, *p) }

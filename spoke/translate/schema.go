@@ -39,7 +39,7 @@ const (
 // only is the key of inputs with one value.
 const only = "fleet"
 
-// place is a namespace, and at a label's value in it.
+// place is a namespace of a cluster.
 type place struct{ cluster, namespace string }
 
 // kindAt is a kind in a namespace ("" all) of a cluster, label "" or key=value.
