@@ -39,7 +39,6 @@ type pending struct {
 type run struct {
 	Translator
 	before  Translator
-	tx      *derive.Tx
 	want    map[node]bool
 	pending map[string]map[table.ID]pending
 	places  map[string]bool

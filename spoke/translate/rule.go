@@ -236,7 +236,7 @@ func (t *ruleTranslation) refer(b gwv1.BackendObjectReference, path string) (nam
 	}
 	t.out.backends = append(t.out.backends, to)
 	if to.key.Kind == kindService && t.route.cluster == t.options.Cluster {
-		if why := t.missing.Get(t.look, servicePort{to.key, to.port}); why != "" {
+		if why := t.missing.Get(t.look, servicePort(to)); why != "" {
 			t.set.rest(fault{field: path, reason: "NoEndpoints", message: why})
 		}
 	}
