@@ -30,8 +30,9 @@ func (s *schema) deriveTenant(l *derive.Look, p place) string {
 
 func (s *schema) passTenant(l *derive.Look, name string) []Assigned {
 	t, _ := s.tenants.Get(l, name)
+	clusters := s.clusterNames.Get(l, "")
 	var out []Assigned
-	for _, cluster := range s.clusterNames.Get(l, "") {
+	for _, cluster := range clusters {
 		c, _ := s.clusters.Get(l, cluster)
 		if !c.Admits(name) {
 			continue
@@ -39,6 +40,7 @@ func (s *schema) passTenant(l *derive.Look, name string) []Assigned {
 		out = append(out, assigned(cluster, &assignment.Tenant{
 			Name:             name,
 			Namespaces:       t.Namespaces(cluster),
+			Elsewhere:        elsewhere(t, cluster, clusters),
 			AllowedRegions:   t.AllowedRegions,
 			AllowedHostnames: t.AllowedHostnames,
 			AllowedProviders: t.AllowedProviders,
@@ -46,6 +48,17 @@ func (s *schema) passTenant(l *derive.Look, name string) []Assigned {
 			DefaultPlacement: t.DefaultPlacement,
 			ServedBy:         t.ServedBy,
 		}))
+	}
+	return out
+}
+
+// elsewhere lists a tenant's namespaces in the clusters other than its own.
+func elsewhere(t fleet.Tenant, own string, clusters []string) map[string][]string {
+	out := map[string][]string{}
+	for _, cluster := range clusters {
+		if list := t.Namespaces(cluster); cluster != own && len(list) > 0 {
+			out[cluster] = list
+		}
 	}
 	return out
 }
