@@ -30,6 +30,8 @@ type Self struct {
 	// SessionKeys names the Secret that seals MCP session ids; its data maps
 	// key ids to 32 bytes, and "use" to the id to seal with.
 	SessionKeys string `json:"sessionKeys,omitempty"`
+	// Revoked are identities that the link refuses, and ends where they are in use.
+	Revoked []string `json:"revoked,omitempty"`
 	// ServedBy turns the response header x-nave-served-by on.
 	ServedBy bool `json:"servedBy,omitempty"`
 	// AllowLoopback lists loopback addresses (ip:port) that may be dialed

@@ -103,7 +103,7 @@ func (s *schema) pieceOfSelf(l *derive.Look, n node) piece {
 		}
 	}
 	if fleet, ok := s.fleet.Get(l, only); ok {
-		self.AzureName = fleet.AzureName
+		self.AzureName, self.Revoked = fleet.AzureName, fleet.Revoked
 		for _, h := range fleet.Hosts {
 			out.needs = append(out.needs, node{id: h.ID()})
 		}

@@ -1,0 +1,223 @@
+// Package subscribe takes a proxy's table from its spoke: it follows the
+// stream, hands each revision on at its mark, answers what was refused, and
+// keeps the last good table on disk, so that a proxy alone comes back and
+// serves. It does not judge a table; who obeys it does.
+package subscribe
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/navehq/nave/api/stream"
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/api/version"
+	"github.com/navehq/nave/api/wire"
+)
+
+// Options of a Subscription. Obey, Check, Cache and Log are required.
+type Options struct {
+	// Name is who this proxy is, as its certificate says it; Peer its spoke.
+	Name, Peer string
+	Heartbeat  time.Duration
+	// Cache is the file of the last good table.
+	Cache string
+	// Obey takes a table into effect. An error refuses it as a whole: the one
+	// before stays in force.
+	Obey func(t table.Table, changes []table.Change, revision string) error
+	// Check tells whether a table could be obeyed, changes being what differs
+	// from the one in force, and changes nothing.
+	Check func(t table.Table, changes []table.Change) error
+	// Ask answers the spoke's questions.
+	Ask func(ctx context.Context, path string, body []byte) ([]byte, error)
+	Log *slog.Logger
+}
+
+// Subscription is a proxy's side of the stream to its spoke. It is safe for
+// concurrent use.
+type Subscription struct {
+	opts    Options
+	session *wire.Session
+	cache   *cache
+
+	mu sync.Mutex
+	// wanted is what the spoke wants obeyed, obeyed what is.
+	wanted, obeyed table.Table
+	raw            map[stream.ID]stream.Resource
+	// unread could not be decoded, blamed not be obeyed; either holds back the
+	// whole revision.
+	unread, blamed map[stream.ID]stream.Nack
+	revision       string
+}
+
+// New loads the last good table, if there is one, and obeys it.
+func New(opts Options) *Subscription {
+	s := &Subscription{
+		opts: opts, cache: newCache(opts.Cache, opts.Log), wanted: table.New(), obeyed: table.New(),
+		raw: map[stream.ID]stream.Resource{}, unread: map[stream.ID]stream.Nack{},
+	}
+	held := s.load()
+	s.session = wire.New(wire.Options{
+		Name: opts.Name, Peer: opts.Peer, Build: version.Version, Log: opts.Log, Heartbeat: opts.Heartbeat, Held: held,
+		Guard:   stream.DefaultGuard,
+		Handler: wire.Handler{OnChanges: s.take, OnAsk: opts.Ask, OnHold: s.hold},
+	})
+	return s
+}
+
+// load obeys what the disk holds and returns its versions.
+func (s *Subscription) load() []stream.Version {
+	kept, err := s.cache.load()
+	if err != nil {
+		s.opts.Log.Warn("begin without the last good table", "err", err)
+		return nil
+	}
+	if len(kept.Resources) == 0 {
+		return nil
+	}
+	changes := make([]stream.Change, 0, len(kept.Resources))
+	for _, r := range kept.Resources {
+		changes = append(changes, stream.Change{Resource: r})
+	}
+	if nacks := s.apply(changes, kept.Revision); len(nacks) > 0 {
+		s.opts.Log.Warn("cannot obey the last good table", "refused", len(nacks), "err", nacks[0].Error)
+	} else {
+		s.opts.Log.Info("obey the last good table", "revision", kept.Revision, "resources", len(changes))
+	}
+	held := make([]stream.Version, 0, len(s.raw))
+	for _, r := range s.raw {
+		held = append(held, r.Version())
+	}
+	return held
+}
+
+// Run keeps the stream connected until ctx ends.
+func (s *Subscription) Run(ctx context.Context, d wire.Dialer) error {
+	return s.RunWith(ctx, d.OpenSpoke)
+}
+
+// RunWith is Run over streams that open makes.
+func (s *Subscription) RunWith(ctx context.Context, open func(context.Context) (wire.Stream, func(), error)) error {
+	defer s.cache.close()
+	err := wire.Loop{Session: s.session, Open: open, Backoff: wire.LocalBackoff, Log: s.opts.Log}.Run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Tell says something to the spoke: a resource of the proxy's own. It is sent
+// at once and does not belong to any revision.
+func (s *Subscription) Tell(kind, key string, payload []byte) {
+	s.session.Update(func(src *stream.Source) {
+		if err := src.Set(stream.Resource{Kind: kind, Key: key, Payload: payload}); err != nil {
+			s.opts.Log.Error("tell the spoke", "kind", kind, "key", key, "err", err)
+			return
+		}
+		src.Mark(cmp.Or(src.Standing().Mark, "facts"), false)
+	})
+}
+
+// Revision is the one in force, "" before the first.
+func (s *Subscription) Revision() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision
+}
+
+// Table is the one in force.
+func (s *Subscription) Table() table.Table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.obeyed
+}
+
+func (s *Subscription) hold(reason string) {
+	s.opts.Log.Warn("hold a revision that deletes much", "reason", reason)
+}
+
+func (s *Subscription) take(r stream.Release) []stream.Nack {
+	nacks := s.apply(r.Changes, r.Mark)
+	for _, n := range nacks {
+		s.opts.Log.Warn("refuse a resource of the table", "resource", n.ID.String(), "revision", r.Mark, "err", n.Error)
+	}
+	return nacks
+}
+
+// apply brings what is wanted up to date and obeys it if it can be. It returns
+// every resource that stands refused.
+func (s *Subscription) apply(changes []stream.Change, revision string) []stream.Nack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range changes {
+		s.stage(c)
+	}
+	s.blamed = map[stream.ID]stream.Nack{}
+	if len(s.unread) == 0 {
+		s.obey(revision)
+	}
+	maps.Copy(s.blamed, s.unread)
+	return slices.SortedFunc(maps.Values(s.blamed), func(a, b stream.Nack) int { return a.ID.Compare(b.ID) })
+}
+
+// stage decodes a change. A kind that this build does not know is kept, to be
+// offered again, and not obeyed.
+func (s *Subscription) stage(c stream.Change) {
+	id := c.ID()
+	at := table.ID{Kind: table.Kind(c.Kind), Name: c.Key}
+	delete(s.unread, id)
+	if c.Deleted {
+		delete(s.raw, id)
+		s.wanted = s.wanted.Apply(table.Remove(at))
+		return
+	}
+	s.raw[id] = c.Resource
+	r, err := table.Decode(at, c.Payload)
+	switch {
+	case err == nil:
+		s.wanted = s.wanted.Apply(table.Put(r))
+	case !isUnknown(err):
+		s.unread[id] = stream.Nack{ID: id, Hash: c.Hash, Error: err.Error()}
+	}
+}
+
+// obey takes what is wanted into effect, or finds out what in it cannot be.
+func (s *Subscription) obey(revision string) {
+	changes := table.Diff(s.obeyed, s.wanted)
+	err := s.opts.Obey(s.wanted, changes, revision)
+	if err == nil {
+		s.obeyed, s.revision = s.wanted, revision
+		s.cache.save(kept{Revision: revision, Resources: slices.Collect(maps.Values(s.raw))})
+		return
+	}
+	s.blame(changes, err)
+}
+
+// blame names who is to blame for a table that cannot be obeyed: each change
+// that cannot be made alone, else all of them together.
+func (s *Subscription) blame(changes []table.Change, whole error) {
+	guilty := map[table.ID]error{}
+	for _, c := range changes {
+		if c.Resource == nil {
+			continue
+		}
+		if err := s.opts.Check(s.obeyed.Apply(c), []table.Change{c}); err != nil {
+			guilty[c.ID] = err
+		}
+	}
+	for _, c := range changes {
+		err, ok := guilty[c.ID]
+		if !ok && len(guilty) > 0 || c.Resource == nil {
+			continue
+		}
+		id := stream.ID{Kind: string(c.ID.Kind), Key: c.ID.Name}
+		if err == nil {
+			err = whole
+		}
+		s.blamed[id] = stream.Nack{ID: id, Hash: s.raw[id].Hash, Error: err.Error()}
+	}
+}
