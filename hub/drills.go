@@ -140,4 +140,3 @@ func (h *Hub) supervise(ctx context.Context, path, cluster string) error {
 	}
 	return nil
 }
-

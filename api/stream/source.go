@@ -188,12 +188,13 @@ func (s *Source) Next(maxBytes int) (Delta, bool) {
 	}
 	d := Delta{Nonce: s.nonce + 1, Epoch: s.epoch}
 	size := s.fill(&d, maxBytes)
-	if len(s.queued) == 0 && s.due(size > 0) {
+	switch {
+	case len(s.queued) == 0 && s.due(size > 0):
 		d.Mark, d.Confirmed, d.Complete = s.mark, s.confirmed, !s.complete
 		s.sent, s.complete, s.unsealed = sealed{s.mark, s.confirmed}, true, false
-	} else if size == 0 {
+	case size == 0:
 		return Delta{}, false
-	} else {
+	default:
 		s.unsealed = true
 	}
 	s.nonce++

@@ -43,7 +43,6 @@ type Board struct {
 	plan     plan.Plan
 	members  map[string]*member
 	clusters map[string]fleet.Cluster
-	settings assignment.Fleet
 	claims   map[string]string
 	open     bool
 	began    time.Time
@@ -127,7 +126,7 @@ func (b *Board) publish(cluster string, changes []plan.Assigned) {
 	mark := b.mark()
 	m.session.Update(func(src *stream.Source) {
 		for _, c := range changes {
-			b.put(m, src, c)
+			b.put(src, c)
 		}
 		if b.open {
 			src.Mark(mark, false)
@@ -137,7 +136,7 @@ func (b *Board) publish(cluster string, changes []plan.Assigned) {
 
 func (b *Board) mark() string { return fmt.Sprintf("%d.%d", b.epoch.Number, b.marks) }
 
-func (b *Board) put(m *member, src *stream.Source, a plan.Assigned) {
+func (b *Board) put(src *stream.Source, a plan.Assigned) {
 	id := stream.ID{Kind: string(a.Kind), Key: a.Key}
 	if a.Resource == nil {
 		if t, ok := b.tombstone(id); ok {

@@ -43,7 +43,7 @@ func (x *exchange) run(head string, fields int) bool {
 	x.context.cancel()
 	body := x.body
 	if body != nil {
-		body.Close()
+		_ = body.Close() // what is left unread ends the connection below
 	}
 	switch {
 	case x.switched:
@@ -86,7 +86,7 @@ func (x *exchange) begin(head string, fields int) (err error) {
 func (x *exchange) abort() {
 	c := x.conn
 	if x.started {
-		c.out.flush()
+		_ = c.out.flush() // the connection ends either way
 	}
 	if x.started && x.answer.mode == modeToEnd {
 		if t, ok := c.under.(*net.TCPConn); ok {

@@ -80,8 +80,8 @@ func (k *socket) newEngines(spec *Spec) *engines {
 // with both.
 func (e *engines) drain(ctx context.Context) {
 	var both sync.WaitGroup
-	both.Go(func() { e.two.Shutdown(ctx) })
-	both.Go(func() { e.one.Shutdown(ctx) })
+	both.Go(func() { _ = e.two.Shutdown(ctx) }) // an error is ctx's end
+	both.Go(func() { _ = e.one.Shutdown(ctx) })
 	both.Wait()
 }
 

@@ -142,7 +142,7 @@ func (o *owner) open(ctx context.Context, j job) *message.Response {
 		return r
 	}
 	answer := jsonrpc.Reply(ownID("hello"), j.h.hello())
-	r := withBody(200, kindJSON, answer.Bytes())
+	r := withJSON(answer.Bytes())
 	setMoved(r, l)
 	return r
 }

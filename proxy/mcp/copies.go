@@ -250,7 +250,7 @@ func (o *owner) tell(call *forward.Call, to pick.Candidate, ord order) *message.
 	if err != nil {
 		return plain(204)
 	}
-	return withBody(200, kindJSON, text)
+	return withJSON(text)
 }
 
 // takeCopy takes note of another owner's copy.

@@ -172,7 +172,7 @@ func (c *legacy) exchange(ctx context.Context, j job, m jsonrpc.Message) (*messa
 	c.pending[m.ID], c.latest = f, f
 	c.mu.Unlock()
 	if err := c.post(ctx, j, m.Bytes()); err != nil {
-		f.Close()
+		_ = f.Close()
 		var known *fault
 		if errors.As(err, &known) {
 			return nil, known

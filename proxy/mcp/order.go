@@ -180,10 +180,10 @@ func printable(r rune) rune {
 
 func plain(status int) *message.Response { return &message.Response{Status: status} }
 
-// withBody is an owner's answer of one piece.
-func withBody(status int, kind string, body []byte) *message.Response {
-	r := plain(status)
-	r.Header.Set("Content-Type", kind)
+// withJSON is an owner's answer of one piece.
+func withJSON(body []byte) *message.Response {
+	r := plain(200)
+	r.Header.Set("Content-Type", kindJSON)
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return r
 }

@@ -196,8 +196,7 @@ func (v *visit) remember(m *jsonrpc.Message) {
 	r.ErrorMessage, _ = jsonrpc.Text(jsonrpc.Get(m.Error, "message"))
 	r.ErrorCode = 0
 	for i, c := range jsonrpc.Get(m.Error, "code") {
-		switch {
-		case c >= '0' && c <= '9' && i < 10:
+		if c >= '0' && c <= '9' && i < 10 {
 			r.ErrorCode = r.ErrorCode*10 + int(c-'0')
 		}
 	}

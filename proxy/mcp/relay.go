@@ -60,14 +60,14 @@ func (o *owner) relay(j job, resp *message.Response, m jsonrpc.Message) *message
 	parsed, _, err := jsonrpc.Parse(body, o.p.answer())
 	if err == nil && len(parsed) == 1 && parsed[0].Error != nil {
 		parsed[0].ID = m.ID
-		return withBody(200, kindJSON, parsed[0].Bytes())
+		return withJSON(parsed[0].Bytes())
 	}
 	text := fmt.Sprintf("server %q answered with status %d and type %q", j.server, resp.Status, kind)
 	if resp.Status >= 500 {
 		return perhaps(table.OnServer, text).response()
 	}
 	failure := jsonrpc.Fail(m.ID, jsonrpc.CodeInternal, text, []byte(fmt.Sprintf(`{"status":%d}`, resp.Status)))
-	return withBody(200, kindJSON, failure.Bytes())
+	return withJSON(failure.Bytes())
 }
 
 // watch lets an answer pass and remembers of it what a move would need.

@@ -87,7 +87,7 @@ func declare(o *objects.Object, b *agentgateway.AgentgatewayBackend) *declaratio
 		}
 	}
 	if kinds != 1 {
-		d.fault("spec", "Invalid", "holds "+strconv.Itoa(kinds)+" kinds of destination", "set exactly one of ai, mcp and static")
+		d.fault("spec", "holds "+strconv.Itoa(kinds)+" kinds of destination", "set exactly one of ai, mcp and static")
 	}
 	policies := b.Spec.Policies
 	if policies == nil {
@@ -113,8 +113,8 @@ func declare(o *objects.Object, b *agentgateway.AgentgatewayBackend) *declaratio
 	return d
 }
 
-func (d *declaration) fault(field, reason, message, remedy string) {
-	d.faults = append(d.faults, fault{field, reason, message, remedy})
+func (d *declaration) fault(field, message, remedy string) {
+	d.faults = append(d.faults, fault{field, "Invalid", message, remedy})
 }
 
 func (d *declaration) scope(annotation string) {
@@ -125,7 +125,7 @@ func (d *declaration) scope(annotation string) {
 		d.fleet = true
 	case v1alpha1.ScopeCluster:
 	default:
-		d.fault("metadata.annotations["+v1alpha1.AnnotationScope+"]", "Invalid", fmt.Sprintf("%q is no scope", annotation), "use Fleet or Cluster")
+		d.fault("metadata.annotations["+v1alpha1.AnnotationScope+"]", fmt.Sprintf("%q is no scope", annotation), "use Fleet or Cluster")
 	}
 }
 

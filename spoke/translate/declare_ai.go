@@ -17,7 +17,7 @@ const onlyProvider = "provider"
 
 func (d *declaration) declareAI(ai *agentgateway.AIBackend, policies *agentgateway.BackendPolicies) {
 	if (ai.Provider == nil) == (len(ai.Groups) == 0) {
-		d.fault("spec.ai", "Invalid", "needs exactly one of provider and groups", "set one of them")
+		d.fault("spec.ai", "needs exactly one of provider and groups", "set one of them")
 	}
 	if ai.Provider != nil {
 		m := declareProvider(ai.Provider, onlyProvider, "spec.ai.provider")
@@ -27,17 +27,17 @@ func (d *declaration) declareAI(ai *agentgateway.AIBackend, policies *agentgatew
 	for i, g := range ai.Groups {
 		path := fmt.Sprintf("spec.ai.groups[%d].providers", i)
 		if len(g.Providers) == 0 {
-			d.fault(path, "Invalid", "is empty", "name a provider")
+			d.fault(path, "is empty", "name a provider")
 		}
 		var members []declaredMember
 		for j := range g.Providers {
 			p := &g.Providers[j]
 			at := fmt.Sprintf("%s[%d]", path, j)
 			if slices.ContainsFunc(members, func(m declaredMember) bool { return m.member.Name == string(p.Name) }) {
-				d.fault(at+".name", "Invalid", fmt.Sprintf("provider name %q is used twice in its group", p.Name), "give each its own name")
+				d.fault(at+".name", fmt.Sprintf("provider name %q is used twice in its group", p.Name), "give each its own name")
 			}
 			if p.Name == "" {
-				d.fault(at+".name", "Invalid", "is missing", "name the provider")
+				d.fault(at+".name", "is missing", "name the provider")
 			}
 			m := declareProvider(&p.LLMProvider, string(p.Name), at)
 			own := p.Policies

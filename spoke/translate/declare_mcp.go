@@ -25,14 +25,14 @@ func (d *declaration) declareMCP(mcp *agentgateway.MCPBackend, policies *agentga
 	d.mcp.Stateless = mcp.SessionRouting == agentgateway.SessionStateless
 	d.mcp.FailOpen = mcp.FailureMode == agentgateway.FailOpen
 	if len(mcp.Targets) == 0 {
-		d.fault("spec.mcp.targets", "Invalid", "is empty", "name a target")
+		d.fault("spec.mcp.targets", "is empty", "name a target")
 	}
 	var members []declaredMember
 	for i := range mcp.Targets {
 		t := &mcp.Targets[i]
 		path := fmt.Sprintf("spec.mcp.targets[%d]", i)
 		if t.Name == "" || slices.ContainsFunc(members, func(m declaredMember) bool { return m.member.Name == string(t.Name) }) {
-			d.fault(path+".name", "Invalid", fmt.Sprintf("target name %q is missing or used twice", t.Name), "give each target its own name")
+			d.fault(path+".name", fmt.Sprintf("target name %q is missing or used twice", t.Name), "give each target its own name")
 		}
 		members = append(members, declareTarget(t, path, policies))
 	}
@@ -41,7 +41,7 @@ func (d *declaration) declareMCP(mcp *agentgateway.MCPBackend, policies *agentga
 
 func (d *declaration) oneOf(field, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		d.fault(field, "Invalid", fmt.Sprintf("%q is not among the values", value), "use one of "+strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
+		d.fault(field, fmt.Sprintf("%q is not among the values", value), "use one of "+strings.TrimPrefix(strings.Join(allowed, ", "), ", "))
 	}
 }
 
@@ -88,7 +88,7 @@ func (d *declaration) declareStatic(st *agentgateway.StaticBackend, policies *ag
 	m := declaredMember{member: table.Member{Name: "static"}, path: "spec.static", kind: "static"}
 	m.host, m.port = strings.ToLower(strings.TrimSuffix(string(st.Host), ".")), int(st.Port)
 	if st.UnixPath == "" && (m.host == "" || m.port < 1 || m.port > 65535) {
-		d.fault("spec.static", "Invalid", "needs a host and a port", "set both")
+		d.fault("spec.static", "needs a host and a port", "set both")
 	}
 	m.apply(&policies.Connection, nil, policies.Auth, "spec.policies")
 	d.groups = [][]declaredMember{{m}}

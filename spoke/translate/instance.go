@@ -47,7 +47,7 @@ func (s *schema) instance(l *derive.Look, r ref, d *declaration, m *declaredMemb
 		closed = m.faults[0].reason + ": " + join(m.faults)
 	}
 	if closed == "" {
-		if f := s.reach(l, r, d, m, policies, &i); f != nil {
+		if f := s.reach(l, r, m, policies, &i); f != nil {
 			f.field = cmp.Or(f.field, m.path)
 			i.fault, closed = f, f.reason+": "+f.String()
 		}
@@ -60,7 +60,7 @@ func (s *schema) instance(l *derive.Look, r ref, d *declaration, m *declaredMemb
 }
 
 // reach fills in how a member is dialed and what it is shown.
-func (s *schema) reach(l *derive.Look, r ref, d *declaration, m *declaredMember, policies backendPolicies, i *localInstance) *fault {
+func (s *schema) reach(l *derive.Look, r ref, m *declaredMember, policies backendPolicies, i *localInstance) *fault {
 	service, inside := s.inside(l, r, m)
 	host := m.host
 	if inside {

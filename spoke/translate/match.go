@@ -29,11 +29,11 @@ func (t *ruleTranslation) matches() {
 		out := table.Match{Path: t.pathMatch(m.Path, path+".path")}
 		for j, h := range m.Headers {
 			at := fmt.Sprintf("%s.headers[%d]", path, j)
-			out.Headers = t.named(out.Headers, strings.ToLower(string(h.Name)), string(deref(h.Type, "Exact")), h.Value, at)
+			out.Headers = t.named(out.Headers, strings.ToLower(string(h.Name)), deref(h.Type, "Exact"), h.Value, at)
 		}
 		for j, q := range m.QueryParams {
 			at := fmt.Sprintf("%s.queryParams[%d]", path, j)
-			out.Query = t.named(out.Query, string(q.Name), string(deref(q.Type, "Exact")), q.Value, at)
+			out.Query = t.named(out.Query, string(q.Name), deref(q.Type, "Exact"), q.Value, at)
 		}
 		if m.Method != nil {
 			if out.Method = string(*m.Method); !slices.Contains(methods, *m.Method) {

@@ -115,7 +115,7 @@ func Host(s string) bool {
 	if s == "" || !all(s, isHost) {
 		return false
 	}
-	host, port := s, ""
+	var host, port string
 	if s[0] == '[' {
 		i := strings.IndexByte(s, ']')
 		if i < 2 {

@@ -113,7 +113,7 @@ func parseOne(v jsontext.Value, lenient bool) (m Message, err error) {
 }
 
 func (m *Message) check() error {
-	kind := jsontext.Value(m.Params).Kind()
+	kind := m.Params.Kind()
 	switch {
 	case m.Method != "" && (m.Result != nil || m.Error != nil):
 		return invalid("both method and result or error")

@@ -44,7 +44,7 @@ type Upstream struct {
 // Event is one of the types below.
 type Event interface{ event() }
 
-// The events. Wanted: a call needs the session; Here: it must be served by this
+// The events are the types below. Wanted: a call needs the session; Here: it must be served by this
 // owner although it may live elsewhere. Opened and Refused end an
 // initialisation. Gone: the server no longer knows the session of that turn.
 // LevelSet, Subscribed, Unsubscribed, Listed: what the client did with success.
