@@ -1,0 +1,51 @@
+// Command nave-proxy runs a proxy with the settings of one options file.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/navehq/nave/proxy"
+)
+
+func main() {
+	path := flag.String("options", "", "`file` of JSON with the proxy's settings")
+	flag.Parse()
+	if err := run(*path); err != nil {
+		fmt.Fprintln(os.Stderr, "nave-proxy:", err)
+		os.Exit(1)
+	}
+}
+
+func run(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the options: %w", err)
+	}
+	var opts proxy.Options
+	if err := json.Unmarshal(data, &opts); err != nil {
+		return fmt.Errorf("read the options in %s: %w", path, err)
+	}
+	level := &slog.LevelVar{}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p, err := proxy.New(ctx, opts, proxy.Deps{
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), Level: level,
+		Registry: registry, AccessLog: os.Stdout,
+	})
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
