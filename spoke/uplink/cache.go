@@ -1,0 +1,103 @@
+package uplink
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/navehq/nave/api/stream"
+)
+
+// soon is how long changes gather before the assignment is written.
+const soon = 100 * time.Millisecond
+
+// stored is an assignment as it stands on disk.
+type stored struct {
+	Epoch     stream.Epoch      `json:"epoch"`
+	Resources []stream.Resource `json:"resources"`
+}
+
+// cache keeps the last good assignment in a file of mode 0600.
+type cache struct {
+	path string
+	log  *slog.Logger
+
+	mu    sync.Mutex
+	next  *stored
+	timer *time.Timer
+	wg    sync.WaitGroup
+}
+
+func newCache(path string, log *slog.Logger) *cache { return &cache{path: path, log: log} }
+
+// load reads what was kept; what cannot be read is as good as nothing, since
+// the hub sends it again.
+func (c *cache) load() stored {
+	var k stored
+	data, err := os.ReadFile(c.path)
+	if err == nil {
+		err = json.Unmarshal(data, &k)
+	}
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			c.log.Warn("begin without the last good assignment", "err", err)
+		}
+		return stored{}
+	}
+	return k
+}
+
+func (c *cache) save(k stored) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next == nil {
+		c.wg.Add(1)
+		c.timer = time.AfterFunc(soon, func() { defer c.wg.Done(); c.flush() })
+	}
+	c.next = &k
+}
+
+func (c *cache) flush() {
+	c.mu.Lock()
+	k := c.next
+	c.next = nil
+	c.mu.Unlock()
+	if k == nil {
+		return
+	}
+	if err := c.write(*k); err != nil {
+		c.log.Error("keep the last good assignment", "err", err)
+	}
+}
+
+func (c *cache) write(k stored) error {
+	data, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(c.path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), c.path)
+}
+
+// close writes what is not written yet.
+func (c *cache) close() {
+	c.mu.Lock()
+	if c.next != nil && c.timer.Stop() {
+		c.wg.Done()
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+	c.flush()
+}
