@@ -136,7 +136,7 @@ func (p *printer) self(s *Self) {
 	}
 	p.head("self", pair("cluster", s.Cluster), pair("region", s.Region), pair("tenant", s.Tenant),
 		pair("gateway", s.Gateway), pair("home", home), pair("sessionKeys", s.SessionKeys),
-		flag("servedBy", s.ServedBy), flag("standalone", s.Standalone), pair("azureName", s.AzureName),
+		flag("servedBy", s.ServedBy), flag("probe", s.Probe != ""), flag("standalone", s.Standalone), pair("azureName", s.AzureName),
 		list("revoked", s.Revoked))
 }
 

@@ -34,6 +34,9 @@ type Self struct {
 	Revoked []string `json:"revoked,omitempty"`
 	// ServedBy turns the response header x-nave-served-by on.
 	ServedBy bool `json:"servedBy,omitempty"`
+	// Probe is the hex SHA-256 of the key by which this cluster's prober shows
+	// itself, so that it is told who served; "" tells nobody.
+	Probe string `json:"probe,omitempty"`
 	// AllowLoopback lists loopback addresses (ip:port) that may be dialed
 	// although dials to loopback are refused; endpoints and hosts of the table
 	// are allowed in standalone mode besides (Standalone).

@@ -2,11 +2,14 @@ package forward
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/navehq/nave/api/expr"
+	"github.com/navehq/nave/api/probe"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/filter/authorization"
 	"github.com/navehq/nave/proxy/filter/cors"
@@ -37,6 +40,7 @@ type life struct {
 	cors   *table.CORS
 	origin string
 	served bool // x-nave-served-by is wanted
+	probed bool // the cluster's own prober asks
 
 	budgeted bool
 	renamed  bool // a filter chose the authority
@@ -56,9 +60,26 @@ func (l *life) respond(c *Call, h *message.Header) {
 	if l.cors != nil {
 		cors.Mark(l.cors, l.origin, h)
 	}
-	if l.served && c.Record.ServedBy != "" {
-		h.Set("x-nave-served-by", c.Record.ServedBy)
+	if (l.served || l.probed) && c.Record.ServedBy != "" {
+		h.Set(probe.ServedBy, c.Record.ServedBy)
 	}
+	if l.probed {
+		h.Set(probe.Attempts, strconv.Itoa(c.Record.Attempts))
+		if m := c.Record.MCP; m != nil && m.Moved != "" {
+			h.Set(probe.SessionMoved, m.Moved)
+		}
+	}
+}
+
+// showsProbe takes a prober's key off a request, and tells whether it is the
+// one of this cluster.
+func showsProbe(self *table.Self, h *message.Header) bool {
+	key := h.Get(probe.Key)
+	if key == "" {
+		return false
+	}
+	h.Del(probe.Key)
+	return self.Probe != "" && subtle.ConstantTimeCompare([]byte(probe.Hash(key)), []byte(self.Probe)) == 1
 }
 
 // Authorize judges the expressions that ask for what the body tells; more gives

@@ -58,6 +58,7 @@ func (f *Forwarder) note(l *life, r *message.Request) {
 func (f *Forwarder) admit(l *life, port uint16, secure bool) bool {
 	c, r := &l.call, l.call.Request
 	stripOwn(&r.Header)
+	l.probed = showsProbe(c.Self, &r.Header)
 	if dotted(r.Path) {
 		c.Refuse(400, "InvalidRequest", "path has dot segments\n", nil)
 		return false

@@ -35,6 +35,8 @@ type Options struct {
 	// ClassNames are the GatewayClasses that are owned by name in standalone
 	// mode; nil is nave, agentgateway and enterprise-agentgateway.
 	ClassNames []string
+	// Probe is the hash of the key of the cluster's prober; see table.Self.
+	Probe string
 }
 
 // AssignmentChange puts a resource of the assignment, or takes it away where
