@@ -41,6 +41,8 @@ type Hub struct {
 	supervisor atomic.Pointer[wire.Session]
 	// orders are those that were kept.
 	orders fleet.Orders
+	// token is what the CLI shows.
+	token string
 }
 
 type listeners struct{ streams, api, metrics, health net.Listener }
@@ -50,7 +52,7 @@ func New(opts Options, deps Deps) (*Hub, error) {
 	opts.fill()
 	deps.fill()
 	h := &Hub{opts: opts, deps: deps}
-	for _, step := range []func() error{h.openIdentity, h.openBoard, h.openPlatform, h.openDrills, h.openPorts} {
+	for _, step := range []func() error{h.openIdentity, h.openBoard, h.openPlatform, h.openDrills, h.openToken, h.openPorts} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("start the hub: %w", err)
 		}

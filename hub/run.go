@@ -23,7 +23,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	g.Go(func() error { return h.platform.Run(ctx) })
 	g.Go(func() error { return h.streams.Serve(h.listeners.streams) })
 	g.Go(func() error { return h.open(ctx) })
-	h.serve(ctx, g, h.listeners.api, h.api())
+	h.serve(ctx, g, h.listeners.api, h.api(ctx))
 	h.serve(ctx, g, h.listeners.metrics, promhttp.HandlerFor(h.deps.Registry, promhttp.HandlerOpts{}))
 	h.serve(ctx, g, h.listeners.health, http.HandlerFunc(h.health))
 	g.Go(func() error {
@@ -72,6 +72,3 @@ func (h *Hub) serve(ctx context.Context, g *errgroup.Group, l net.Listener, hand
 		return nil
 	})
 }
-
-// api answers the console's and the CLI's requests.
-func (h *Hub) api() http.Handler { return http.NewServeMux() }

@@ -61,7 +61,9 @@ func (d *desk) scanned(scan folder.Scan, err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.step(func(t translate.Translator) (translate.Translator, translate.Result) { return t.Apply(scan.Changes, nil) })
+	d.step(func(t translate.Translator) (translate.Translator, translate.Result) {
+		return t.Apply(scan.Changes, nil)
+	})
 	d.s.uplink.Declare(scan.Changes)
 	d.s.uplink.Tell(&assignment.Problems{Place: "folder", List: scan.Problems})
 }

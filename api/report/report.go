@@ -1,0 +1,100 @@
+// Package report holds the shapes of the JSON API, of the hub and of a spoke:
+// what `nave status`, `latency` and the console show. They are a contract: add
+// to them, rename nothing.
+package report
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/navehq/nave/api/objects"
+)
+
+// Status is the whole fleet at one instant.
+type Status struct {
+	Clusters []Cluster         `json:"clusters"`
+	Gateways []Gateway         `json:"gateways"`
+	Routes   []Object          `json:"routes"`
+	Backends []Object          `json:"backends"`
+	Problems []objects.Problem `json:"problems"`
+	Orders   []Order           `json:"orders,omitempty"`
+}
+
+// Cluster is one registered cluster.
+type Cluster struct {
+	Name   string `json:"name"`
+	Region string `json:"region"`
+	Lease  string `json:"lease"`
+	State  string `json:"state"`
+	// Heard is when its spoke was last heard.
+	Heard       time.Time `json:"heard,omitzero"`
+	Version     string    `json:"version,omitempty"`
+	Certificate time.Time `json:"certificateExpiry,omitzero"`
+	Proxies     []Proxy   `json:"proxies,omitempty"`
+	// Lag is since when it lacks its assignment, seconds.
+	Lag float64 `json:"lagSeconds,omitempty"`
+	// Hold says why an assignment is held.
+	Hold string `json:"hold,omitempty"`
+}
+
+// Proxy is one proxy.
+type Proxy struct {
+	ID       string `json:"id"`
+	Gateway  string `json:"gateway,omitempty"`
+	Home     string `json:"home,omitempty"`
+	Ready    bool   `json:"ready"`
+	Revision string `json:"revision,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// Gateway is one Gateway in one cluster, where it is declared or placed.
+type Gateway struct {
+	Cluster    string          `json:"cluster"`
+	Home       string          `json:"home"`
+	Namespace  string          `json:"namespace"`
+	Name       string          `json:"name"`
+	Listeners  []Listener      `json:"listeners"`
+	Conditions json.RawMessage `json:"conditions,omitempty"`
+}
+
+// Listener is where one listener answers, at each proxy.
+type Listener struct {
+	Name string   `json:"name"`
+	URLs []string `json:"urls"`
+}
+
+// Object is a declared object with its status.
+type Object struct {
+	Cluster   string          `json:"cluster"`
+	Kind      string          `json:"kind"`
+	Namespace string          `json:"namespace"`
+	Name      string          `json:"name"`
+	Status    json.RawMessage `json:"status,omitempty"`
+}
+
+// Order is an order in force.
+type Order struct {
+	Kind    string    `json:"kind"`
+	Cluster string    `json:"cluster,omitempty"`
+	Who     string    `json:"who"`
+	Why     string    `json:"why,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Path is one measured path between clusters.
+type Path struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Measure string `json:"measure"`
+	// RTT and Age are milliseconds and seconds.
+	RTT  float64 `json:"rttMilliseconds"`
+	Age  float64 `json:"ageSeconds"`
+	Lost bool    `json:"lost,omitempty"`
+}
+
+// Explanation is why one proxy would choose what.
+type Explanation struct {
+	Cluster string `json:"cluster"`
+	Proxy   string `json:"proxy,omitempty"`
+	Text    string `json:"text"`
+}

@@ -1,0 +1,314 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/board"
+	"github.com/navehq/nave/hub/console"
+	"github.com/navehq/nave/hub/rehearse"
+)
+
+// maxBody bounds what the API reads.
+const maxBody = 64 << 10
+
+// openToken keeps the secret of the CLI, made at the first start.
+func (h *Hub) openToken() error {
+	if h.opts.Token == "" {
+		h.opts.Token = filepath.Join(h.opts.State, "token")
+	}
+	data, err := os.ReadFile(h.opts.Token)
+	if err == nil && len(strings.TrimSpace(string(data))) >= 32 {
+		h.token = strings.TrimSpace(string(data))
+		return nil
+	}
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return fmt.Errorf("make the CLI's token: %w", err)
+	}
+	h.token = hex.EncodeToString(secret)
+	if err := os.WriteFile(h.opts.Token, []byte(h.token+"\n"), 0o600); err != nil {
+		return fmt.Errorf("keep the CLI's token: %w", err)
+	}
+	return nil
+}
+
+// api answers the console's and the CLI's requests. Reading is free to this
+// machine; whatever changes something needs the token.
+func (h *Hub) api(ctx context.Context) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /", console.Page())
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.status(), nil) })
+	mux.HandleFunc("GET /api/v1/latency", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.latency(), nil) })
+	mux.HandleFunc("GET /api/v1/explain", func(w http.ResponseWriter, r *http.Request) {
+		out, err := h.explain(r.Context(), r.URL.Query().Get("backend"), r.URL.Query().Get("from"))
+		answer(w, out, err)
+	})
+	mux.HandleFunc("GET /api/v1/drills", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.drills.Reports(), nil) })
+	mux.HandleFunc("GET /api/v1/drills/{name}/report", func(w http.ResponseWriter, r *http.Request) {
+		s, err := h.drills.Report(r.PathValue("name"))
+		answer(w, s, err)
+	})
+	mux.HandleFunc("GET /api/v1/drills/{name}/preview", func(w http.ResponseWriter, r *http.Request) {
+		s, err := h.drills.Preview(r.PathValue("name"))
+		answer(w, s, err)
+	})
+	mux.HandleFunc("POST /api/v1/drills/{name}/start", h.guarded(func(r *http.Request) (any, error) {
+		return h.drills.Start(ctx, r.PathValue("name"))
+	}))
+	mux.HandleFunc("POST /api/v1/drills/{name}/abort", h.guarded(func(r *http.Request) (any, error) {
+		name := r.PathValue("name")
+		if err := h.drills.Abort(name, "a person said so"); err != nil {
+			return nil, err
+		}
+		return h.drills.Report(name)
+	}))
+	mux.HandleFunc("POST /api/v1/orders", h.guarded(h.takeOrder))
+	mux.HandleFunc("POST /api/v1/tokens", h.guarded(h.makeToken))
+	return sameSite(mux)
+}
+
+// guarded lets through who shows the token, and writes down what was done.
+func (h *Hub) guarded(f func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		shown := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(shown), []byte(h.token)) != 1 {
+			http.Error(w, "this changes something: show the fleet's token, which stands in .nave/token", http.StatusUnauthorized)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		v, err := f(r)
+		h.deps.Log.Info("audit", "what", r.Method+" "+r.URL.Path, "from", r.RemoteAddr, "err", err)
+		answer(w, v, err)
+	}
+}
+
+// sameSite refuses what a page of another site, or a name that was made to
+// resolve to this machine, leads a browser to send.
+func sameSite(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if ip := net.ParseIP(strings.Trim(host, "[]")); ip == nil && host != "localhost" {
+			http.Error(w, "ask by address, not by name", http.StatusForbidden)
+			return
+		}
+		if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+			http.Error(w, "another site may not ask", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		code := http.StatusConflict
+		if errors.Is(err, rehearse.ErrUnknown) {
+			code = http.StatusNotFound
+		}
+		http.Error(w, err.Error(), code)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return // the asker is gone
+	}
+}
+
+// takeOrder does what a person orders.
+func (h *Hub) takeOrder(r *http.Request) (any, error) {
+	var o struct {
+		Verb    string `json:"verb"`
+		Cluster string `json:"cluster"`
+		Why     string `json:"why"`
+		Who     string `json:"who"`
+		Seconds int    `json:"seconds"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
+		return nil, fmt.Errorf("read the order: %w", err)
+	}
+	life := time.Duration(o.Seconds) * time.Second
+	done := map[string]string{"done": o.Verb}
+	switch o.Verb {
+	case "cordon":
+		return done, h.platform.Order(v1alpha1.OperationCordon, o.Cluster, o.Who, o.Why, life)
+	case "drain":
+		return done, h.platform.Order(v1alpha1.OperationDrain, o.Cluster, o.Who, o.Why, life)
+	case "uncordon":
+		return done, h.platform.Recall(o.Cluster, o.Who, v1alpha1.OperationCordon, v1alpha1.OperationDrain)
+	case "freeze":
+		return done, h.platform.Order(v1alpha1.OperationFreeze, "", o.Who, o.Why, life)
+	case "unfreeze":
+		return done, h.platform.Recall("", o.Who, v1alpha1.OperationFreeze)
+	case "confirm":
+		return done, h.board.Confirm(o.Cluster)
+	}
+	return nil, fmt.Errorf("order %q is none of cordon, uncordon, drain, freeze, unfreeze, confirm", o.Verb)
+}
+
+func (h *Hub) makeToken(r *http.Request) (any, error) {
+	var ask struct {
+		Cluster string `json:"cluster"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	token, err := h.authority.CreateToken(ask.Cluster, time.Hour)
+	return map[string]string{"token": token}, err
+}
+
+// explain asks the proxies of a cluster, or of all.
+func (h *Hub) explain(ctx context.Context, backend, from string) ([]report.Explanation, error) {
+	body, err := json.Marshal(map[string]string{"backend": backend})
+	if err != nil {
+		return nil, err
+	}
+	var out []report.Explanation
+	var last error
+	for _, c := range h.board.Clusters() {
+		if from != "" && c.Name != from {
+			continue
+		}
+		data, err := h.askSpoke(ctx, c.Name, "explain", body)
+		if err != nil {
+			last = err
+			continue
+		}
+		e := report.Explanation{Cluster: c.Name}
+		if err := json.Unmarshal(data, &e); err != nil {
+			last = err
+			continue
+		}
+		e.Cluster = c.Name
+		out = append(out, e)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("explain backend %q: nobody can: %w", backend, last)
+	}
+	return out, nil
+}
+
+func (h *Hub) latency() []report.Path {
+	out := []report.Path{}
+	now := h.deps.Now()
+	for _, m := range h.board.Members() {
+		for _, s := range m.Samples {
+			out = append(out, report.Path{
+				From: s.From, To: s.To, Measure: s.Measure, RTT: float64(s.RTT.Std().Microseconds()) / 1000,
+				Age: now.Sub(s.At).Seconds(), Lost: s.Lost,
+			})
+		}
+	}
+	return out
+}
+
+// status is what is known of the fleet.
+func (h *Hub) status() report.Status {
+	s := report.Status{Clusters: []report.Cluster{}, Gateways: []report.Gateway{}, Routes: []report.Object{}, Backends: []report.Object{}, Problems: h.platform.Problems()}
+	for _, m := range h.board.Members() {
+		s.Clusters = append(s.Clusters, h.cluster(m))
+		s.Gateways = append(s.Gateways, gateways(m)...)
+		s.Problems = append(s.Problems, m.Problems...)
+		for _, x := range m.Statuses {
+			o := report.Object{Cluster: m.Cluster.Name, Kind: x.Key.Kind, Namespace: x.Key.Namespace, Name: x.Key.Name, Status: x.Value}
+			switch {
+			case strings.HasSuffix(x.Key.Kind, "Route"):
+				s.Routes = append(s.Routes, o)
+			case x.Key.Kind == "AgentgatewayBackend":
+				s.Backends = append(s.Backends, o)
+			}
+		}
+	}
+	for _, o := range h.platform.Orders() {
+		x := report.Order{Kind: string(o.Spec.Kind), Cluster: string(o.Spec.Cluster), Who: o.Spec.Who, Why: o.Spec.Why}
+		if o.Spec.ExpiresAt != nil {
+			x.Expires = o.Spec.ExpiresAt.Time
+		}
+		s.Orders = append(s.Orders, x)
+	}
+	return s
+}
+
+func (h *Hub) cluster(m board.Member) report.Cluster {
+	c := report.Cluster{Name: m.Cluster.Name, Region: m.Cluster.Region, Lease: string(m.Lease), State: string(m.Cluster.State), Heard: m.Heard, Hold: m.Hold}
+	if !m.Behind.IsZero() {
+		c.Lag = h.deps.Now().Sub(m.Behind).Seconds()
+	}
+	if m.Facts == nil {
+		return c
+	}
+	c.Version, c.Certificate = m.Facts.Version, m.Facts.Certificate
+	for _, p := range m.Facts.Proxies {
+		c.Proxies = append(c.Proxies, report.Proxy{
+			ID: p.ID, Gateway: p.Gateway, Home: p.Home, Ready: p.Ready && m.Lease != assignment.Lost, Revision: p.Revision, Error: p.Error,
+		})
+	}
+	return c
+}
+
+// gateways are those that run in a cluster, with the URLs of all their proxies.
+func gateways(m board.Member) []report.Gateway {
+	found := map[string]*report.Gateway{}
+	urls := map[string]map[string][]string{}
+	if m.Facts != nil {
+		for _, p := range m.Facts.Proxies {
+			if p.Gateway == "" {
+				continue
+			}
+			namespace, name, _ := strings.Cut(p.Gateway, "/")
+			found[p.Gateway] = &report.Gateway{Cluster: m.Cluster.Name, Home: p.Home, Namespace: namespace, Name: name}
+			if urls[p.Gateway] == nil {
+				urls[p.Gateway] = map[string][]string{}
+			}
+			for listener, list := range p.Listeners {
+				urls[p.Gateway][listener] = append(urls[p.Gateway][listener], list...)
+			}
+		}
+	}
+	for _, x := range m.Statuses {
+		at := x.Key.Namespace + "/" + x.Key.Name
+		if x.Key.Kind != "Gateway" {
+			continue
+		}
+		if found[at] == nil {
+			found[at] = &report.Gateway{Cluster: m.Cluster.Name, Home: m.Cluster.Name, Namespace: x.Key.Namespace, Name: x.Key.Name}
+		}
+		var status struct {
+			Conditions json.RawMessage `json:"conditions"`
+		}
+		if json.Unmarshal(x.Value, &status) == nil {
+			found[at].Conditions = status.Conditions
+		}
+	}
+	var out []report.Gateway
+	for _, at := range slices.Sorted(maps.Keys(found)) {
+		g := *found[at]
+		g.Listeners = []report.Listener{}
+		for _, listener := range slices.Sorted(maps.Keys(urls[at])) {
+			slices.Sort(urls[at][listener])
+			g.Listeners = append(g.Listeners, report.Listener{Name: listener, URLs: urls[at][listener]})
+		}
+		out = append(out, g)
+	}
+	return out
+}

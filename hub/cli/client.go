@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+)
+
+// client talks to the hub of a folder's fleet.
+type client struct {
+	dir    string
+	output string
+}
+
+// endpoint is where the hub of the folder answers, and the secret that it wants.
+func (c *client) endpoint() (base, token string, err error) {
+	var hub struct {
+		API string `json:"api"`
+	}
+	data, err := os.ReadFile(filepath.Join(c.dir, ".nave", "run", "hub.json"))
+	if err != nil {
+		return "", "", fmt.Errorf("find the fleet of %s: %w; start it with `nave up %s`, or say --dir", c.dir, err, c.dir)
+	}
+	if err := json.Unmarshal(data, &hub); err != nil {
+		return "", "", fmt.Errorf("find the fleet of %s: %w", c.dir, err)
+	}
+	secret, err := os.ReadFile(filepath.Join(c.dir, ".nave", "token"))
+	if err != nil {
+		return "", "", fmt.Errorf("read the fleet's token: %w", err)
+	}
+	return "http://" + hub.API, strings.TrimSpace(string(secret)), nil
+}
+
+// call asks the hub and decodes its answer.
+func (c *client) call(ctx context.Context, method, path string, body, into any) error {
+	base, token, err := c.endpoint()
+	if err != nil {
+		return err
+	}
+	var reader io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		reader = bytes.NewReader(data)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, base+path, reader)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the hub: %w", err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return fmt.Errorf("ask the hub: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		return errors.New(strings.TrimSpace(string(data)))
+	}
+	if into == nil || len(data) == 0 {
+		return nil
+	}
+	return json.Unmarshal(data, into)
+}
+
+// print writes an answer as it is wanted; table writes rows.
+func (c *client) print(w io.Writer, v any, table func(io.Writer)) error {
+	switch c.output {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	case "yaml":
+		data, err := yaml.Marshal(v)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(data)
+		return err
+	case "table":
+		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		table(t)
+		return t.Flush()
+	}
+	return fmt.Errorf("%w: output %q is none of table, json, yaml", errUsage, c.output)
+}
+
+func (c *client) commands() []*cobra.Command {
+	return []*cobra.Command{
+		c.status(), c.latency(), c.explain(), c.drill(), c.token(),
+		c.order("cordon", "CLUSTER", "give a cluster no new work"), c.order("drain", "CLUSTER", "take a cluster's work elsewhere"),
+		c.order("uncordon", "CLUSTER", "let a cluster serve again"), c.order("freeze", "", "stop automation"), c.order("unfreeze", "", "let automation go on"),
+		c.order("confirm", "CLUSTER", "let a held assignment through"),
+	}
+}
+
+// order is a command that orders something for a cluster or the fleet.
+func (c *client) order(verb, arg, short string) *cobra.Command {
+	why, life := "", time.Duration(0)
+	use, args := verb, cobra.NoArgs
+	if arg != "" {
+		use, args = verb+" "+arg, cobra.ExactArgs(1)
+	}
+	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, list []string) error {
+		body := map[string]any{"verb": verb, "why": why, "seconds": int(life.Seconds()), "who": who()}
+		if len(list) > 0 {
+			body["cluster"] = list[0]
+		}
+		return c.call(cmd.Context(), http.MethodPost, "/api/v1/orders", body, nil)
+	}}
+	cmd.Flags().StringVar(&why, "why", "", "why, for those who read it later")
+	cmd.Flags().DurationVar(&life, "for", 0, "how long it holds; without it until it is taken back")
+	return cmd
+}
+
+func who() string {
+	if name := os.Getenv("USER"); name != "" {
+		return name
+	}
+	return "cli"
+}
+
+func (c *client) token() *cobra.Command {
+	cluster := ""
+	create := &cobra.Command{Use: "create", Short: "make a single-use token by which a cluster joins", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		var answer struct {
+			Token string `json:"token"`
+		}
+		if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/tokens", map[string]string{"cluster": cluster}, &answer); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), answer.Token)
+		return err
+	}}
+	create.Flags().StringVar(&cluster, "cluster", "", "the cluster that it is for")
+	_ = create.MarkFlagRequired("cluster") // the flag is there: it was just made
+	cmd := &cobra.Command{Use: "token", Short: "tokens by which clusters join"}
+	cmd.AddCommand(create)
+	return cmd
+}
+
+func (c *client) explain() *cobra.Command {
+	from := ""
+	cmd := &cobra.Command{Use: "explain BACKEND", Short: "why requests to a backend go where they go", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		var answer []struct {
+			Cluster string `json:"cluster"`
+			Proxy   string `json:"proxy,omitempty"`
+			Text    string `json:"text"`
+		}
+		query := url.Values{"backend": {args[0]}, "from": {from}}
+		if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/explain?"+query.Encode(), nil, &answer); err != nil {
+			return err
+		}
+		return c.print(cmd.OutOrStdout(), answer, func(w io.Writer) {
+			for _, a := range answer {
+				fmt.Fprintf(w, "from %s (%s)\n%s\n", a.Cluster, a.Proxy, a.Text)
+			}
+		})
+	}}
+	cmd.Flags().StringVar(&from, "from", "", "as a cluster sees it; all without it")
+	return cmd
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/api/v1alpha1"
+)
+
+func (c *client) status() *cobra.Command {
+	return &cobra.Command{Use: "status", Short: "the fleet: clusters, Gateways, problems", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		var s report.Status
+		if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/status", nil, &s); err != nil {
+			return err
+		}
+		return c.print(cmd.OutOrStdout(), s, func(w io.Writer) { showStatus(w, s) })
+	}}
+}
+
+func showStatus(w io.Writer, s report.Status) {
+	fmt.Fprintln(w, "CLUSTER\tREGION\tLEASE\tSTATE\tPROXIES\tHEARD")
+	for _, x := range s.Clusters {
+		ready := 0
+		for _, p := range x.Proxies {
+			if p.Ready {
+				ready++
+			}
+		}
+		heard := "never"
+		if !x.Heard.IsZero() {
+			heard = time.Since(x.Heard).Round(time.Second).String() + " ago"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n", x.Name, x.Region, x.Lease, x.State, ready, len(x.Proxies), heard)
+	}
+	fmt.Fprintln(w, "\nGATEWAY\tIN\tOF\tLISTENER\tURLS")
+	for _, g := range s.Gateways {
+		for _, l := range g.Listeners {
+			fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%s\n", g.Namespace, g.Name, g.Cluster, g.Home, l.Name, strings.Join(l.URLs, " "))
+		}
+	}
+	for _, o := range s.Orders {
+		fmt.Fprintf(w, "\norder\t%s %s\tby %s\t%s\n", o.Kind, o.Cluster, o.Who, o.Why)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "\nproblem\t%s\n", p.String())
+	}
+}
+
+func (c *client) latency() *cobra.Command {
+	return &cobra.Command{Use: "latency", Short: "measured round trips between clusters", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		var paths []report.Path
+		if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/latency", nil, &paths); err != nil {
+			return err
+		}
+		return c.print(cmd.OutOrStdout(), paths, func(w io.Writer) {
+			fmt.Fprintln(w, "FROM\tTO\tMEASURED BY\tRTT\tAGE")
+			for _, p := range paths {
+				rtt := fmt.Sprintf("%.1f ms", p.RTT)
+				if p.Lost {
+					rtt = "no answer"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f s\n", p.From, p.To, p.Measure, rtt, p.Age)
+			}
+		})
+	}}
+}
+
+func (c *client) drill() *cobra.Command {
+	cmd := &cobra.Command{Use: "drill", Short: "rehearse the loss of a region"}
+	for _, sub := range []struct{ verb, method, short string }{
+		{"preview", http.MethodGet, "check a drill, and touch nothing"}, {"start", http.MethodPost, "begin a run"},
+		{"abort", http.MethodPost, "end the run, and give back what was lost"}, {"report", http.MethodGet, "the latest run"},
+	} {
+		cmd.AddCommand(&cobra.Command{Use: sub.verb + " NAME", Short: sub.short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+			var s v1alpha1.DrillStatus
+			if err := c.call(cmd.Context(), sub.method, "/api/v1/drills/"+args[0]+"/"+sub.verb, nil, &s); err != nil {
+				return err
+			}
+			return c.print(cmd.OutOrStdout(), s, func(w io.Writer) { showDrill(w, s) })
+		}})
+	}
+	return cmd
+}
+
+func showDrill(w io.Writer, s v1alpha1.DrillStatus) {
+	fmt.Fprintf(w, "phase\t%s\tverdict\t%s\n", s.Phase, s.Verdict)
+	for _, c := range s.Preflight {
+		mark := "ok"
+		if !c.Passed {
+			mark = "NO"
+		}
+		fmt.Fprintf(w, "check %s\t%s\t%s\n", mark, c.Name, c.Message)
+	}
+	for _, e := range s.Timeline {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", e.At.Format("15:04:05.000"), e.Event, e.Message)
+	}
+	if r := s.Report; r != nil {
+		fmt.Fprintf(w, "requests\tok %d\tfailed %d, retried %d, lost %d\n", r.Requests.OK, r.Requests.Failed, r.Requests.Retried, r.Requests.Lost)
+	}
+	for _, f := range s.Findings {
+		fmt.Fprintf(w, "finding\t%s\n", f)
+	}
+}

@@ -1,0 +1,84 @@
+"use strict";
+// The page asks the hub's JSON API every two seconds and shows what it says.
+// Everything is put in as text, never as markup.
+const $ = (id) => document.getElementById(id);
+const tone = { Connected: "good", Ready: "good", PASS: "good", Suspect: "warn", Cordoned: "warn", Draining: "warn", INVALID: "warn", ABORTED: "warn", Lost: "bad", FAIL: "bad" };
+
+function node(tag, text, cls) {
+  const n = document.createElement(tag);
+  if (text !== undefined) n.textContent = text;
+  if (cls) n.className = cls;
+  return n;
+}
+
+function table(into, heads, rows) {
+  const t = node("table");
+  const head = t.createTHead().insertRow();
+  heads.forEach((h) => head.append(node("th", h)));
+  const body = t.createTBody();
+  rows.forEach((cells) => {
+    const row = body.insertRow();
+    cells.forEach((c) => row.append(node("td", c, tone[c])));
+  });
+  into.replaceChildren(rows.length ? t : node("p", "none", "dim"));
+}
+
+const ago = (t) => (t ? `${Math.max(0, Math.round((Date.now() - new Date(t)) / 1000))} s ago` : "never");
+const until = (t) => (t ? `${Math.round((new Date(t) - Date.now()) / 86400000)} days` : "");
+
+async function get(path) {
+  const r = await fetch(path, { cache: "no-store" });
+  if (!r.ok) throw new Error(`${path}: ${r.status}`);
+  return r.json();
+}
+
+function showLatency(paths) {
+  const names = [...new Set(paths.flatMap((p) => [p.from, p.to]))].sort();
+  table($("latency"), ["from \\ to", ...names], names.map((from) => [from, ...names.map((to) => {
+    const found = paths.filter((p) => p.from === from && p.to === to);
+    if (!found.length) return from === to ? "·" : "unknown";
+    return found.map((p) => (p.lost ? "no answer" : `${p.rttMilliseconds.toFixed(1)} ms, ${Math.round(p.ageSeconds)} s old`)).join(" · ");
+  })]));
+}
+
+async function showServes(status) {
+  const names = [...new Set(status.backends.map((b) => `${b.namespace}/${b.name}`))].sort();
+  const blocks = [];
+  for (const name of names) {
+    const title = node("h3", name);
+    try {
+      const list = await get(`/api/v1/explain?backend=${encodeURIComponent(name)}`);
+      const parts = list.map((e) => node("pre", `from ${e.cluster}\n${e.text}`));
+      blocks.push(title, ...parts);
+    } catch (e) {
+      blocks.push(title, node("p", "no proxy can say", "dim"));
+    }
+  }
+  $("serves").replaceChildren(...(blocks.length ? blocks : [node("p", "no backends are declared", "dim")]));
+}
+
+async function refresh() {
+  try {
+    const [status, paths, drills] = await Promise.all([get("/api/v1/status"), get("/api/v1/latency"), get("/api/v1/drills")]);
+    table($("clusters"), ["cluster", "region", "lease", "state", "proxies", "heard", "certificate"], status.clusters.map((c) => [
+      c.name, c.region, c.lease, c.state, `${(c.proxies || []).filter((p) => p.ready).length} of ${(c.proxies || []).length} ready`, ago(c.heard), until(c.certificateExpiry)]));
+    showLatency(paths);
+    table($("gateways"), ["gateway", "in", "of", "listener", "URLs"], status.gateways.flatMap((g) => g.listeners.map((l) => [
+      `${g.namespace}/${g.name}`, g.cluster, g.home, l.name, l.urls.join("  ")])));
+    table($("drills"), ["drill", "phase", "verdict", "ok", "failed", "retried", "lost"], Object.entries(drills).map(([name, d]) => {
+      const r = (d.report && d.report.requests) || {};
+      return [name, d.phase, d.verdict || "", r.ok ?? "", r.failed ?? "", r.retried ?? "", r.lost ?? ""];
+    }));
+    const problems = node("ul");
+    status.problems.forEach((p) => problems.append(node("li", [p.cluster, p.file, p.object, p.field, p.message, p.remedy].filter(Boolean).join(" · "))));
+    $("problems").replaceChildren(status.problems.length ? problems : node("p", "none", "dim"));
+    await showServes(status);
+    $("state").textContent = `as of ${new Date().toLocaleTimeString()}`;
+    $("state").className = "";
+  } catch (e) {
+    $("state").textContent = `the hub does not answer: ${e.message}; what is shown is old`;
+    $("state").className = "bad";
+  }
+  setTimeout(refresh, 2000);
+}
+refresh();

@@ -1,0 +1,144 @@
+package supervise
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// The loopback network is parted by the second byte: 127.(10+c).0.n is process
+// n of cluster c, and 127.(100+12·v+c).0.n the same as cluster v sees it through
+// the simulated network. The hub is 127.9.0.1.
+const (
+	hubAddress  = "127.9.0.1"
+	clusterBase = 10
+	viewBase    = 100
+	maxClusters = 12
+)
+
+// addresses gives every process an address that it keeps.
+type addresses struct {
+	path string
+
+	mu    sync.Mutex
+	given given
+}
+
+type given struct {
+	Clusters  map[string]int            `json:"clusters"`
+	Processes map[string]map[string]int `json:"processes"`
+}
+
+func openAddresses(path string) (*addresses, error) {
+	a := &addresses{path: path, given: given{Clusters: map[string]int{}, Processes: map[string]map[string]int{}}}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return a, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &a.given)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the addresses of the fleet: %w", err)
+	}
+	return a, nil
+}
+
+// of is the address of a process of a cluster.
+func (a *addresses) of(cluster, process string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.given.Clusters[cluster]
+	if !ok {
+		if c = free(a.given.Clusters); c >= maxClusters {
+			return "", fmt.Errorf("give cluster %q an address: a folder holds at most %d clusters", cluster, maxClusters)
+		}
+		a.given.Clusters[cluster], a.given.Processes[cluster] = c, map[string]int{}
+	}
+	n, ok := a.given.Processes[cluster][process]
+	if !ok {
+		if n = free(a.given.Processes[cluster]); n > 250 {
+			return "", fmt.Errorf("give process %q of cluster %q an address: there are none left", process, cluster)
+		}
+		a.given.Processes[cluster][process] = n
+	}
+	return fmt.Sprintf("127.%d.0.%d", clusterBase+c, n+1), a.save()
+}
+
+func free(taken map[string]int) int {
+	n := 0
+	for used := values(taken); slices.Contains(used, n); {
+		n++
+	}
+	return n
+}
+
+func values(m map[string]int) []int {
+	out := make([]int, 0, len(m))
+	for _, v := range m {
+		out = append(out, v)
+	}
+	return out
+}
+
+func (a *addresses) save() error {
+	data, err := json.Marshal(a.given)
+	if err == nil {
+		err = os.WriteFile(a.path, data, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the addresses of the fleet: %w", err)
+	}
+	return nil
+}
+
+// prefix is a cluster's part of the network, and as another cluster sees it.
+func (a *addresses) prefix(cluster string) (own string, seen func(viewer string) string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.given.Clusters[cluster]
+	return fmt.Sprintf("127.%d.0.0/16", clusterBase+c), func(viewer string) string {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return fmt.Sprintf("127.%d.0.0/16", viewBase+maxClusters*a.given.Clusters[viewer]+c)
+	}
+}
+
+// list is every process of a cluster with its address.
+func (a *addresses) list(cluster string) map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[string]string{}
+	for name, n := range a.given.Processes[cluster] {
+		out[name] = fmt.Sprintf("127.%d.0.%d", clusterBase+a.given.Clusters[cluster], n+1)
+	}
+	return out
+}
+
+// through is an address as seen within another prefix.
+func through(address, prefix string) string {
+	bytes, first := strings.Split(address, "."), strings.Split(prefix, ".")
+	return strings.Join([]string{first[0], first[1], bytes[2], bytes[3]}, ".")
+}
+
+// lock keeps a second supervisor off the folder; a dead one's lock is taken over.
+func lock(path string) (func(), error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		data, _ := os.ReadFile(path)
+		_ = file.Close()
+		return nil, fmt.Errorf("%w, by process %s", errLocked, strings.TrimSpace(string(data)))
+	}
+	_ = file.Truncate(0)
+	_, _ = file.WriteString(strconv.Itoa(os.Getpid())) // for people only
+	return func() { _ = file.Close() }, nil
+}

@@ -1,0 +1,111 @@
+package supervise
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/navehq/nave/proxy"
+	"github.com/navehq/nave/spoke/provision/process"
+)
+
+// maxWanted bounds a spoke's list of proxies, bytes.
+const maxWanted = 4 << 20
+
+func (s *Supervisor) socket() string { return s.state("run", "s.sock") }
+
+// listen opens the socket at which spokes ask for their proxies.
+func (s *Supervisor) listen() (net.Listener, error) {
+	if err := os.Remove(s.socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open the supervisor's socket: %w", err)
+	}
+	l, err := net.Listen("unix", s.socket())
+	if err != nil {
+		return nil, fmt.Errorf("open the supervisor's socket: %w", err)
+	}
+	return l, os.Chmod(s.socket(), 0o600)
+}
+
+func (s *Supervisor) serve(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /v1/clusters/{cluster}/proxies", func(w http.ResponseWriter, r *http.Request) {
+		var wanted process.Wanted
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxWanted)).Decode(&wanted); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := s.run(r.PathValue("cluster"), wanted); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	<-ctx.Done()
+	err := server.Close()
+	<-done
+	return err
+}
+
+// run has exactly these proxies run in a cluster.
+func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
+	s.mu.Lock()
+	r := s.regions[cluster]
+	if r == nil || s.stopping {
+		s.mu.Unlock()
+		return fmt.Errorf("run proxies of cluster %q: there is no such cluster", cluster)
+	}
+	names := map[string]bool{}
+	var failed error
+	for _, w := range wanted.Proxies {
+		names[w.Name] = true
+		if r.proxies[w.Name] != nil {
+			continue
+		}
+		p, err := s.proxy(cluster, w)
+		if err != nil {
+			failed = err
+			continue
+		}
+		r.proxies[w.Name] = p
+		p.held = r.killed
+		p.start()
+	}
+	var gone []*program
+	for name, p := range r.proxies {
+		if !names[name] {
+			gone = append(gone, p)
+			delete(r.proxies, name)
+		}
+	}
+	s.mu.Unlock()
+	for _, p := range gone {
+		p.stop()
+	}
+	return failed
+}
+
+func (s *Supervisor) proxy(cluster string, w process.Proxy) (*program, error) {
+	var opts proxy.Options
+	if err := json.Unmarshal(w.Options, &opts); err != nil {
+		return nil, fmt.Errorf("run proxy %q: %w", w.Name, err)
+	}
+	ip, err := s.addresses.of(cluster, w.Name)
+	if err != nil {
+		return nil, err
+	}
+	opts.Address, opts.State = ip, s.state("clusters", cluster, "proxies", w.Name)
+	if err := os.MkdirAll(opts.State, 0o700); err != nil {
+		return nil, err
+	}
+	path, err := s.options("proxy-"+cluster+"-"+w.Name, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.program("proxy-"+cluster+"-"+w.Name, "nave-proxy", path), nil
+}

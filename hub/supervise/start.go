@@ -1,0 +1,185 @@
+package supervise
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/navehq/nave/api/pki/keep"
+	"github.com/navehq/nave/hub"
+	"github.com/navehq/nave/hub/identity"
+	"github.com/navehq/nave/spoke"
+)
+
+// fleetName is what identities of a standalone fleet carry.
+const fleetName = "standalone"
+
+func at(ip string, port int) string { return net.JoinHostPort(ip, strconv.Itoa(port)) }
+
+// options writes a process' options file, readable by nobody else.
+func (s *Supervisor) options(name string, v any) (string, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("write the options of %s: %w", name, err)
+	}
+	path := s.state("run", name+".json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return "", fmt.Errorf("write the options of %s: %w", name, err)
+	}
+	return path, nil
+}
+
+func (s *Supervisor) program(name, binary, options string) *program {
+	return &program{
+		name: name, path: filepath.Join(s.opts.Bin, binary), args: []string{"-options", options},
+		dir: s.opts.Dir, log: s.state("logs", name+".log"), slog: s.opts.Log,
+	}
+}
+
+// authority is the hub's, opened beside it on the same folder.
+func (s *Supervisor) authority() (*identity.Authority, error) {
+	return identity.Open(identity.Options{Keeper: keep.NewFile(s.state("hub", "authority.json")), Fleet: fleetName, Log: s.opts.Log})
+}
+
+func (s *Supervisor) startHub(ctx context.Context) error {
+	if err := os.MkdirAll(s.state("hub"), 0o700); err != nil {
+		return err
+	}
+	if _, err := s.authority(); err != nil {
+		return err
+	}
+	path, err := s.options("hub", hub.Options{
+		Fleet: fleetName, Dir: filepath.Join(s.opts.Dir, "hub"), State: s.state("hub"), Token: s.state("token"),
+		Streams: at(hubAddress, 9443), API: at(hubAddress, 8080), Metrics: at(hubAddress, 9092), Health: at(hubAddress, 9093),
+		Heartbeat: s.opts.Heartbeat,
+	})
+	if err != nil {
+		return err
+	}
+	s.hub = s.program("hub", "nave-hub", path)
+	s.hub.start()
+	if err := serves(ctx, at(hubAddress, 9443), 20*time.Second); err != nil {
+		return fmt.Errorf("start the hub: %w; its log says: %s", err, s.hub.tail())
+	}
+	s.out.print("console  http://%s", at(hubAddress, 8080))
+	return nil
+}
+
+// serves waits until something listens.
+func serves(ctx context.Context, address string, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var d net.Dialer
+	for {
+		c, err := d.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", address, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// startRegion starts a cluster: its programs, then its spoke.
+func (s *Supervisor) startRegion(ctx context.Context, name string) error {
+	r := &region{name: name, proxies: map[string]*program{}}
+	s.mu.Lock()
+	s.regions[name] = r
+	s.mu.Unlock()
+	s.startPrograms(ctx, r)
+	ip, err := s.addresses.of(name, "spoke")
+	if err != nil {
+		return err
+	}
+	state := s.state("clusters", name)
+	opts := spoke.Options{
+		Cluster: name, Hub: at(hubAddress, 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
+		Statuses: filepath.Join(state, "statuses"), Config: at(ip, 9978), Metrics: at(ip, 9092), Health: at(ip, 9093),
+		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,
+	}
+	if _, err := os.Stat(filepath.Join(state, "identity.json")); err != nil {
+		authority, err := s.authority()
+		if err != nil {
+			return err
+		}
+		if opts.Token, err = authority.CreateToken(name, time.Hour); err != nil {
+			return err
+		}
+	}
+	path, err := s.options("spoke-"+name, opts)
+	if err != nil {
+		return err
+	}
+	r.spoke = s.program("spoke-"+name, "nave-spoke", path)
+	r.spoke.start()
+	return nil
+}
+
+// processesFile lists the programs that belong to a region.
+type processesFile struct {
+	Processes []struct {
+		Name    string            `json:"name"`
+		Command []string          `json:"command"`
+		Env     map[string]string `json:"env,omitempty"`
+		Ready   struct {
+			TCP string `json:"tcp,omitempty"`
+		} `json:"ready,omitzero"`
+	} `json:"processes"`
+}
+
+// startPrograms starts what belongs to the region, each when the one before is
+// ready. What is wrong is said; the rest is started all the same.
+func (s *Supervisor) startPrograms(ctx context.Context, r *region) {
+	path := filepath.Join(s.opts.Dir, "clusters", r.name, "processes.yaml")
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return
+	}
+	var file processesFile
+	if err == nil {
+		err = yaml.UnmarshalStrict(data, &file)
+	}
+	if err != nil {
+		s.out.print("problem  clusters/%s/processes.yaml: %v; mend the file and start again", r.name, err)
+		return
+	}
+	for i, x := range file.Processes {
+		if len(x.Command) == 0 || x.Name == "" {
+			s.out.print("problem  clusters/%s/processes.yaml: processes[%d]: name or command is missing; give both", r.name, i)
+			continue
+		}
+		p := &program{
+			name: r.name + "-" + x.Name, path: x.Command[0], args: x.Command[1:], dir: filepath.Dir(path),
+			log: s.state("logs", r.name+"-"+x.Name+".log"), slog: s.opts.Log,
+		}
+		if found := filepath.Join(s.opts.Bin, p.path); !filepath.IsAbs(p.path) && exists(found) {
+			p.path = found
+		}
+		for k, v := range x.Env {
+			p.env = append(p.env, k+"="+v)
+		}
+		r.programs = append(r.programs, p)
+		p.start()
+		if x.Ready.TCP == "" {
+			continue
+		}
+		if err := serves(ctx, x.Ready.TCP, 15*time.Second); err != nil {
+			s.out.print("problem  clusters/%s/processes.yaml: %s is not ready: %v; its log says: %s", r.name, x.Name, err, p.tail())
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,227 @@
+// Package supervise is `nave up`: it runs a fleet from a folder, one process
+// each for the hub, the spokes and the proxies, with an address of its own on
+// the loopback network; it restarts what dies, and kills and restarts a region
+// on a drill's order. It starts the simulated wide-area network, which nobody
+// else knows of. It decides nothing about traffic.
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/navehq/nave/hub/fleet"
+)
+
+// Options of a Supervisor.
+type Options struct {
+	// Dir is the folder of the fleet.
+	Dir string
+	// Bin is where the programs are.
+	Bin string
+	// Out gets what people read; Log what the supervisor itself has to say.
+	Out io.Writer
+	Log *slog.Logger
+	// Heartbeat on every stream [1 s].
+	Heartbeat time.Duration
+}
+
+// Supervisor runs one folder's fleet.
+type Supervisor struct {
+	opts      Options
+	addresses *addresses
+	out       *lines
+
+	mu       sync.Mutex
+	regions  map[string]*region
+	hub      *program
+	relay    *program
+	stopping bool
+	// routed is what the relay was last told.
+	routed string
+	// views are for the hub.
+	views chan []fleet.View
+}
+
+// region is one cluster's processes.
+type region struct {
+	name     string
+	spoke    *program
+	proxies  map[string]*program
+	programs []*program
+	// killed regions are not restarted until they are given back.
+	killed bool
+}
+
+// New reads what was kept of the folder.
+func New(opts Options) (*Supervisor, error) {
+	dir, err := filepath.Abs(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	opts.Dir = dir
+	if _, err := os.Stat(filepath.Join(dir, "clusters")); err != nil {
+		return nil, fmt.Errorf("start the fleet of %s: it has no folder clusters/; see docs/guides/standalone.md", opts.Dir)
+	}
+	if opts.Heartbeat <= 0 {
+		opts.Heartbeat = time.Second
+	}
+	for _, sub := range []string{"run", "logs"} {
+		if err := os.MkdirAll(filepath.Join(dir, ".nave", sub), 0o700); err != nil {
+			return nil, fmt.Errorf("make the state folder: %w", err)
+		}
+	}
+	a, err := openAddresses(filepath.Join(dir, ".nave", "addresses.json"))
+	if err != nil {
+		return nil, err
+	}
+	return &Supervisor{opts: opts, addresses: a, out: newLines(opts.Out), regions: map[string]*region{}, views: make(chan []fleet.View, 1)}, nil
+}
+
+func (s *Supervisor) state(parts ...string) string {
+	return filepath.Join(append([]string{s.opts.Dir, ".nave"}, parts...)...)
+}
+
+// clusters lists the folders of clusters.
+func (s *Supervisor) clusters() []string {
+	entries, err := os.ReadDir(filepath.Join(s.opts.Dir, "clusters"))
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() {
+			out = append(out, e.Name())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// errLocked is another supervisor on the same folder.
+var errLocked = errors.New("the fleet of this folder is running already")
+
+// Run runs the fleet until ctx ends; then nothing of it is left.
+func (s *Supervisor) Run(ctx context.Context) error {
+	unlock, err := lock(s.state("run", "lock"))
+	if err != nil {
+		return fmt.Errorf("start the fleet of %s: %w", s.opts.Dir, err)
+	}
+	defer unlock()
+	defer s.stopAll()
+	g, ctx := errgroup.WithContext(ctx)
+	if err := s.startHub(ctx); err != nil {
+		return err
+	}
+	l, err := s.listen()
+	if err != nil {
+		return err
+	}
+	g.Go(func() error { return s.serve(ctx, l) })
+	g.Go(func() error { return s.superviseHub(ctx) })
+	s.startRelay(ctx)
+	for _, name := range s.clusters() {
+		if err := s.startRegion(ctx, name); err != nil {
+			return err
+		}
+	}
+	g.Go(func() error { return s.follow(ctx) })
+	return g.Wait()
+}
+
+// follow brings new clusters up and the simulated network in line.
+func (s *Supervisor) follow(ctx context.Context) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, name := range s.clusters() {
+			s.mu.Lock()
+			_, known := s.regions[name]
+			s.mu.Unlock()
+			if known {
+				continue
+			}
+			if err := s.startRegion(ctx, name); err != nil {
+				s.opts.Log.Error("start a new cluster", "cluster", name, "err", err)
+			}
+		}
+		s.route(ctx)
+	}
+}
+
+// stopAll ends everything, politely at first.
+func (s *Supervisor) stopAll() {
+	s.mu.Lock()
+	s.stopping = true
+	var all []*program
+	for _, r := range s.regions {
+		for _, p := range r.proxies {
+			all = append(all, p)
+		}
+		all = append(all, r.spoke)
+		all = append(all, r.programs...)
+	}
+	all = append(all, s.hub, s.relay)
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, p := range all {
+		if p != nil {
+			wg.Go(p.stop)
+		}
+	}
+	wg.Wait()
+}
+
+// Kill kills a region: its spoke, proxies and programs, with SIGKILL.
+func (s *Supervisor) Kill(cluster string) error {
+	s.mu.Lock()
+	r := s.regions[cluster]
+	if r == nil {
+		s.mu.Unlock()
+		return fmt.Errorf("kill cluster %q: there is no such cluster", cluster)
+	}
+	r.killed = true
+	all := append([]*program{r.spoke}, r.programs...)
+	for _, p := range r.proxies {
+		all = append(all, p)
+	}
+	s.mu.Unlock()
+	for _, p := range all {
+		p.kill()
+	}
+	return nil
+}
+
+// Restart gives a killed region back: programs first, then the spoke, and the
+// proxies as they were.
+func (s *Supervisor) Restart(cluster string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.regions[cluster]
+	if r == nil {
+		return fmt.Errorf("restart cluster %q: there is no such cluster", cluster)
+	}
+	r.killed = false
+	for _, p := range r.programs {
+		p.revive()
+	}
+	r.spoke.revive()
+	for _, p := range r.proxies {
+		p.revive()
+	}
+	return nil
+}
