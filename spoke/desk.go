@@ -9,6 +9,7 @@ import (
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
+	contract "github.com/navehq/nave/api/probe"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/spoke/translate"
@@ -36,7 +37,9 @@ func newDesk(s *Spoke) *desk {
 	d := &desk{
 		s: s, peers: map[string]*assignment.Peer{}, placed: map[string]*assignment.Placement{},
 		keyed: map[string]bool{}, sealed: map[string]string{}, samples: map[string]*assignment.Sample{},
-		translator: translate.New(translate.Options{Cluster: s.opts.Cluster, Region: s.opts.Region, Standalone: true}),
+		translator: translate.New(translate.Options{
+			Cluster: s.opts.Cluster, Region: s.opts.Region, Standalone: true, Probe: contract.Hash(s.probeKey),
+		}),
 	}
 	t := d.translator
 	d.current.Store(&t)
@@ -66,6 +69,7 @@ func (d *desk) scanned(scan folder.Scan, err error) {
 	})
 	d.s.uplink.Declare(scan.Changes)
 	d.s.uplink.Tell(&assignment.Problems{Place: "folder", List: scan.Problems})
+	d.s.first.Do(func() { close(d.s.scanned) })
 }
 
 // assign takes changes of the assignment.

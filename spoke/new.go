@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/navehq/nave/api/wire"
 	"github.com/navehq/nave/spoke/identity"
 	"github.com/navehq/nave/spoke/keys"
+	"github.com/navehq/nave/spoke/probe"
 	"github.com/navehq/nave/spoke/provision/process"
 	"github.com/navehq/nave/spoke/publish"
 	"github.com/navehq/nave/spoke/uplink"
@@ -36,6 +38,8 @@ type Spoke struct {
 	uplink     *uplink.Uplink
 	publisher  *publish.Publisher
 	supervisor *process.Supervisor
+	prober     *probe.Prober
+	probeKey   string
 	desk       *desk
 	server     *grpc.Server
 	listeners  struct{ config, metrics, health net.Listener }
@@ -43,6 +47,12 @@ type Spoke struct {
 	// wanted and reported are signals: other proxies are wanted; what proxies
 	// report has changed.
 	wanted, reported signal
+	// scanned is closed after the first scan: before it, the hub would take what
+	// was not read yet for deleted.
+	scanned chan struct{}
+	first   sync.Once
+	// resumed: there was an assignment on disk, so that this is a restart.
+	resumed bool
 }
 
 // signal has room for one: something is to be looked at again.
@@ -59,7 +69,7 @@ func (s signal) signal() {
 func New(ctx context.Context, opts Options, deps Deps) (*Spoke, error) {
 	opts.fill()
 	deps.fill()
-	s := &Spoke{opts: opts, deps: deps, wanted: make(signal, 1), reported: make(signal, 1)}
+	s := &Spoke{opts: opts, deps: deps, wanted: make(signal, 1), reported: make(signal, 1), scanned: make(chan struct{})}
 	for _, step := range []func(context.Context) error{s.openState, s.openIdentity, s.openPorts} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("start the spoke of cluster %q: %w", opts.Cluster, err)
@@ -77,6 +87,12 @@ func (s *Spoke) openState(context.Context) (err error) {
 	if s.keys, err = keys.Open(s.opts.Cluster, filepath.Join(s.opts.State, "keys.json")); err != nil {
 		return err
 	}
+	if s.probeKey, err = probeKey(filepath.Join(s.opts.State, "probe.key")); err != nil {
+		return err
+	}
+	s.prober = probe.New(probe.Options{
+		Cluster: s.opts.Cluster, Key: s.probeKey, Targets: s.targets, Dial: s.deps.Dial, Now: s.deps.Now, Log: s.deps.Log,
+	})
 	s.supervisor = process.New(s.opts.Supervisor)
 	s.statuses = folder.Statuses{Dir: s.opts.Statuses, Now: s.deps.Now}
 	s.source, err = folder.Open(folder.Options{
@@ -150,7 +166,8 @@ func (s *Spoke) openUplink() error {
 		},
 	})
 	early = false
-	if len(kept) > 0 {
+	s.resumed = len(kept) > 0
+	if s.resumed {
 		s.deps.Log.Info("obey the last good assignment", "resources", len(kept))
 		s.desk.assign(kept)
 	}

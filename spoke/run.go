@@ -27,13 +27,16 @@ const (
 	again = time.Second
 	// ticketLife is how long a proxy may take to come and enrol.
 	ticketLife = 10 * time.Minute
+	// gather is how long a spoke that comes back waits for its proxies before it
+	// tells the hub which there are.
+	gather = 10 * time.Second
 )
 
 // Run serves until ctx ends, and returns when all it started has ended.
 func (s *Spoke) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.identity.Run(ctx) })
-	g.Go(func() error { return s.uplink.Run(ctx) })
+	g.Go(func() error { return s.connect(ctx) })
 	g.Go(func() error { return s.source.Watch(ctx, s.desk.scanned) })
 	g.Go(func() error { return s.server.Serve(s.listeners.config) })
 	g.Go(func() error { return s.provision(ctx) })
@@ -44,6 +47,7 @@ func (s *Spoke) Run(ctx context.Context) error {
 	s.serve(ctx, g, s.listeners.health, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	g.Go(func() error {
 		<-ctx.Done()
+		s.prober.Stop()
 		s.publisher.Close()
 		s.server.Stop()
 		return nil
@@ -54,6 +58,43 @@ func (s *Spoke) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// connect joins the hub once the cluster knows itself: what it declares is
+// read, and the proxies that ran before a restart have come back, or had time
+// to. Until then the hub goes on from what it was last told.
+func (s *Spoke) connect(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.scanned:
+	}
+	deadline := time.After(gather)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for s.resumed && !s.gathered() {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			continue
+		case <-deadline:
+		}
+		break
+	}
+	s.tell()
+	return s.uplink.Run(ctx)
+}
+
+// gathered tells whether every proxy that is wanted has reported.
+func (s *Spoke) gathered() bool {
+	t := *s.desk.current.Load()
+	n := 0
+	for _, name := range t.Tables() {
+		_, info, _ := t.Table(name)
+		n += max(info.Replicas, 1)
+	}
+	return len(s.publisher.Proxies()) >= n
 }
 
 func (s *Spoke) serve(ctx context.Context, g *errgroup.Group, l net.Listener, handler http.Handler) {
@@ -132,7 +173,6 @@ func (s *Spoke) proxy(name string, info translate.TableInfo, i int) (process.Pro
 
 // report tells the translator and the hub what the proxies report.
 func (s *Spoke) report(ctx context.Context) error {
-	s.tell()
 	for {
 		select {
 		case <-ctx.Done():
@@ -191,6 +231,9 @@ func (s *Spoke) tell() {
 
 // answer answers the hub's questions.
 func (s *Spoke) answer(ctx context.Context, path string, body []byte) ([]byte, error) {
+	if asksProber(path) {
+		return s.probe(path, body)
+	}
 	if path != "explain" {
 		return nil, &wire.Refusal{Status: http.StatusNotFound, Message: fmt.Sprintf("a spoke does not answer %q", path)}
 	}
