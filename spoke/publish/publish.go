@@ -200,9 +200,9 @@ func (p *Publisher) Proxies() []Proxy {
 	var out []Proxy
 	for _, x := range p.proxies {
 		if x.facts != nil {
-			f := *x.facts
-			f.Ready = f.Ready && x.up
-			out = append(out, Proxy{x.table, x.up, f})
+			// A lost stream says nothing of what a proxy carries: it stays as it
+			// last reported itself until it is no longer wanted.
+			out = append(out, Proxy{x.table, x.up, *x.facts})
 		}
 	}
 	slices.SortFunc(out, func(a, b Proxy) int {
