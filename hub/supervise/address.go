@@ -12,12 +12,14 @@ import (
 	"syscall"
 )
 
-// The loopback network is parted by the second byte: 127.(10+c).0.n is process
-// n of cluster c, and 127.(100+12·v+c).0.n the same as cluster v sees it through
-// the simulated network. The hub is 127.9.0.1.
+// The loopback network is parted by the second byte: 127.(10+c).s.n is process
+// n of cluster c, and 127.(100+12·v+c).s.n the same as cluster v sees it through
+// the simulated network. The hub is 127.9.s.1. The slot s keeps the fleets of
+// several folders on one machine apart.
 const (
-	hubAddress  = "127.9.0.1"
+	hubBase     = 9
 	clusterBase = 10
+	maxSlots    = 250
 	viewBase    = 100
 	maxClusters = 12
 )
@@ -31,6 +33,7 @@ type addresses struct {
 }
 
 type given struct {
+	Slot      int                       `json:"slot,omitempty"`
 	Clusters  map[string]int            `json:"clusters"`
 	Processes map[string]map[string]int `json:"processes"`
 }
@@ -68,7 +71,31 @@ func (a *addresses) of(cluster, process string) (string, error) {
 		}
 		a.given.Processes[cluster][process] = n
 	}
-	return fmt.Sprintf("127.%d.0.%d", clusterBase+c, n+1), a.save()
+	return address(clusterBase+c, a.given.Slot, n), a.save()
+}
+
+func address(part, slot, n int) string { return fmt.Sprintf("127.%d.%d.%d", part, slot, n+1) }
+
+// settle keeps the fleet's slot, or takes the next one whose hub's port nobody
+// has; free tells whether an address can be bound. Where none can, it stays: the
+// hub then says why.
+func (a *addresses) settle(free func(ip string) bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range maxSlots {
+		if slot := (a.given.Slot + i) % maxSlots; free(address(hubBase, slot, 0)) {
+			a.given.Slot = slot
+			break
+		}
+	}
+	return a.save()
+}
+
+// hub is the hub's address.
+func (a *addresses) hub() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return address(hubBase, a.given.Slot, 0)
 }
 
 func free(taken map[string]int) int {
@@ -116,7 +143,7 @@ func (a *addresses) list(cluster string) map[string]string {
 	defer a.mu.Unlock()
 	out := map[string]string{}
 	for name, n := range a.given.Processes[cluster] {
-		out[name] = fmt.Sprintf("127.%d.0.%d", clusterBase+a.given.Clusters[cluster], n+1)
+		out[name] = address(clusterBase+a.given.Clusters[cluster], a.given.Slot, n)
 	}
 	return out
 }

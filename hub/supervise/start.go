@@ -52,12 +52,15 @@ func (s *Supervisor) startHub(ctx context.Context) error {
 	if err := os.MkdirAll(s.state("hub"), 0o700); err != nil {
 		return err
 	}
+	if err := s.addresses.settle(func(ip string) bool { return bindable(ctx, at(ip, 9443)) }); err != nil {
+		return err
+	}
 	if _, err := s.authority(); err != nil {
 		return err
 	}
 	path, err := s.options("hub", hub.Options{
 		Fleet: fleetName, Dir: filepath.Join(s.opts.Dir, "hub"), State: s.state("hub"), Token: s.state("token"),
-		Streams: at(hubAddress, 9443), API: at(hubAddress, 8080), Metrics: at(hubAddress, 9092), Health: at(hubAddress, 9093),
+		Streams: at(s.addresses.hub(), 9443), API: at(s.addresses.hub(), 8080), Metrics: at(s.addresses.hub(), 9092), Health: at(s.addresses.hub(), 9093),
 		Heartbeat: s.opts.Heartbeat,
 	})
 	if err != nil {
@@ -65,11 +68,20 @@ func (s *Supervisor) startHub(ctx context.Context) error {
 	}
 	s.hub = s.program("hub", "nave-hub", path)
 	s.hub.start()
-	if err := serves(ctx, at(hubAddress, 9443), 20*time.Second); err != nil {
+	if err := serves(ctx, at(s.addresses.hub(), 9443), 20*time.Second); err != nil {
 		return fmt.Errorf("start the hub: %w; its log says: %s", err, s.hub.tail())
 	}
-	s.out.print("console  http://%s", at(hubAddress, 8080))
+	s.out.print("console  http://%s", at(s.addresses.hub(), 8080))
 	return nil
+}
+
+func bindable(ctx context.Context, address string) bool {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 // serves waits until something listens.
@@ -103,7 +115,7 @@ func (s *Supervisor) startRegion(ctx context.Context, name string) error {
 	}
 	state := s.state("clusters", name)
 	opts := spoke.Options{
-		Cluster: name, Hub: at(hubAddress, 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
+		Cluster: name, Hub: at(s.addresses.hub(), 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
 		Statuses: filepath.Join(state, "statuses"), Config: at(ip, 9978), Metrics: at(ip, 9092), Health: at(ip, 9093),
 		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,
 	}

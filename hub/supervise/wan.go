@@ -212,7 +212,7 @@ func (s *Supervisor) superviseHub(ctx context.Context) error {
 			}
 		}
 	}()
-	dialer := wire.Dialer{Address: at(hubAddress, 9443), TLS: authority.SupervisorParty().HubClient()}
+	dialer := wire.Dialer{Address: at(s.addresses.hub(), 9443), TLS: authority.SupervisorParty().HubClient()}
 	err = wire.Loop{Session: session, Open: dialer.OpenSupervise, Backoff: wire.LocalBackoff, Log: s.opts.Log}.Run(ctx)
 	<-done
 	if ctx.Err() != nil {
