@@ -15,7 +15,9 @@ func (p *Proxy) admin() http.Handler {
 	mux.HandleFunc("GET /config_dump", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "# revision %s\n", p.subscription.Revision())
-		table.Print(w, p.subscription.Table())
+		if err := table.Print(w, p.subscription.Table()); err != nil {
+			return // the asker is gone
+		}
 	})
 	mux.HandleFunc("GET /explain", func(w http.ResponseWriter, r *http.Request) {
 		text, err := p.forwarder.Explain(r.URL.Query().Get("backend"))

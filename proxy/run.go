@@ -51,8 +51,8 @@ func (p *Proxy) close() {
 	p.tools.Close()
 	p.forwarder.Close()
 	p.link.Close()
-	p.http1.Close()
-	p.http2.Close()
+	_ = p.http1.Close() // what is left has been drained
+	_ = p.http2.Close()
 	p.observer.Close()
 }
 

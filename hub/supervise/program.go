@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,9 +41,7 @@ type program struct {
 	dir  string
 	env  []string
 	log  string
-	// ready, where set, waits until the process serves.
-	ready func(context.Context) error
-	slog  *slog.Logger
+	slog *slog.Logger
 
 	mu      sync.Mutex
 	process *os.Process

@@ -44,24 +44,30 @@ type Upstream struct {
 // Event is one of the types below.
 type Event interface{ event() }
 
-// The events are the types below. Wanted: a call needs the session; Here: it must be served by this
-// owner although it may live elsewhere. Opened and Refused end an
-// initialisation. Gone: the server no longer knows the session of that turn.
-// LevelSet, Subscribed, Unsubscribed, Listed: what the client did with success.
-// Told: another owner's copy came. Idle: unused for long. Closed: the client
-// ended the session.
 type (
-	Wanted       struct{ Here bool }
-	Opened       struct{ ID, Version string }
-	Refused      struct{}
-	Gone         struct{ Turn int }
-	LevelSet     struct{ Level string }
-	Subscribed   struct{ URI string }
+	// Wanted says that a call needs the session; Here: it must be served by this
+	// owner although it may live elsewhere.
+	Wanted struct{ Here bool }
+	// Opened ends an initialisation.
+	Opened struct{ ID, Version string }
+	// Refused ends an initialisation without a session.
+	Refused struct{}
+	// Gone says that the server no longer knows the session of that turn.
+	Gone struct{ Turn int }
+	// LevelSet says that the client set its log level with success.
+	LevelSet struct{ Level string }
+	// Subscribed says that the client subscribed with success.
+	Subscribed struct{ URI string }
+	// Unsubscribed says that the client unsubscribed with success.
 	Unsubscribed struct{ URI string }
-	Listed       struct{ Digest string }
-	Told         struct{ Copy Copy }
-	Idle         struct{}
-	Closed       struct{}
+	// Listed says that the client listed tools with success.
+	Listed struct{ Digest string }
+	// Told says that another owner's copy came.
+	Told struct{ Copy Copy }
+	// Idle says that unused for long.
+	Idle struct{}
+	// Closed says that the client ended the session.
+	Closed struct{}
 )
 
 func (Wanted) event()       {}

@@ -47,16 +47,16 @@ func (d *decoder) fault(param, format string, args ...any) {
 
 // object consumes a value and calls member for each of its members if it is an
 // object; member must consume the member's value.
-func (d *decoder) object(member func(key string)) bool {
+func (d *decoder) object(member func(key string)) {
 	if d.c.Kind() != '{' {
 		d.c.Skip()
-		return false
+		return
 	}
 	d.c.Enter('{')
 	for {
 		key, ok := d.c.Member()
 		if !ok {
-			return true
+			return
 		}
 		member(string(key))
 	}
@@ -64,16 +64,15 @@ func (d *decoder) object(member func(key string)) bool {
 
 // list consumes a value and calls element for each of its elements if it is a
 // list; element must consume the element.
-func (d *decoder) list(element func(i int)) bool {
+func (d *decoder) list(element func(i int)) {
 	if d.c.Kind() != '[' {
 		d.c.Skip()
-		return false
+		return
 	}
 	d.c.Enter('[')
 	for i := 0; d.c.Element(); i++ {
 		element(i)
 	}
-	return true
 }
 
 func (d *decoder) field(key string) {
