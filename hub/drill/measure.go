@@ -99,10 +99,15 @@ func (r *Run) detected() (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// shifted notes when the last request was disturbed or served by the target.
+// shifted notes when the last request was disturbed or served by the target
+// before none was for a while. Later on a proxy tries now and then whether the
+// target is back, which costs that request a second attempt.
 func (r *Run) shifted() {
 	last := r.lost
 	for _, b := range r.buckets {
+		if b.At.Sub(last) >= settled {
+			break
+		}
 		if b.At.Add(probe.Width).After(r.lost) && (r.disturbed(b) || b.Served[r.target] > 0 || b.Open > 0) {
 			last = b.At.Add(max(probe.Width, b.Slowest))
 		}
@@ -119,11 +124,12 @@ func (r *Run) shifted() {
 func (r *Run) back() (time.Time, bool) {
 	var since, last time.Time
 	for _, b := range r.buckets {
-		if b.At.Before(r.restored) || b.OK() == 0 {
+		all, its := b.Free(r.target)
+		if b.At.Before(r.restored) || all == 0 {
 			continue
 		}
 		last = b.At.Add(probe.Width)
-		if 1000*b.Served[r.target]/b.OK() < 9*int64(r.Status.Report.SharePercentBefore) {
+		if 1000*its/all < 9*int64(r.Status.Report.SharePercentBefore) {
 			since = time.Time{}
 		} else if since.IsZero() {
 			since = b.At
