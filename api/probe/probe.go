@@ -50,6 +50,9 @@ type Bucket struct {
 	OpenAt map[string]int64 `json:"openAt,omitempty"`
 	// Served counts good answers by the cluster that served.
 	Served map[string]int64 `json:"served,omitempty"`
+	// Bound counts those of Served that belong to MCP sessions: a session stays
+	// where it is until that place fails, so they do not show a return.
+	Bound map[string]int64 `json:"bound,omitempty"`
 	// Retried of them took more than one attempt.
 	Retried int64 `json:"retried,omitempty"`
 	// Failed had an error for an answer, Lost none.
@@ -70,11 +73,22 @@ func (b Bucket) OK() int64 {
 	return n
 }
 
+// Free is how many good answers were bound to no session, in all and by one
+// cluster.
+func (b Bucket) Free(cluster string) (all, its int64) {
+	all, its = b.OK(), b.Served[cluster]-b.Bound[cluster]
+	for _, c := range b.Bound {
+		all -= c
+	}
+	return all, its
+}
+
 // Add is both together, of one span of time.
 func (b Bucket) Add(o Bucket) Bucket {
 	b.Open += o.Open
 	b.OpenAt = sum(b.OpenAt, o.OpenAt)
 	b.Served = sum(b.Served, o.Served)
+	b.Bound = sum(b.Bound, o.Bound)
 	b.Retried += o.Retried
 	b.Failed += o.Failed
 	b.Lost += o.Lost

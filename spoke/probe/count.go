@@ -67,6 +67,12 @@ func (c *counts) end(i int, at string, o *outcome, took time.Duration) {
 			b.Served = map[string]int64{}
 		}
 		b.Served[o.cluster]++
+		if o.bound {
+			if b.Bound == nil {
+				b.Bound = map[string]int64{}
+			}
+			b.Bound[o.cluster]++
+		}
 		if o.attempts > 1 {
 			b.Retried++
 		}
@@ -83,7 +89,7 @@ func (c *counts) since(at time.Time) []probe.Bucket {
 		if b.Open+b.OK()+b.Failed+b.Lost == 0 {
 			continue
 		}
-		b.OpenAt, b.Served = maps.Clone(b.OpenAt), maps.Clone(b.Served)
+		b.OpenAt, b.Served, b.Bound = maps.Clone(b.OpenAt), maps.Clone(b.Served), maps.Clone(b.Bound)
 		out = append(out, b)
 	}
 	return out

@@ -35,6 +35,8 @@ type outcome struct {
 	attempts      int
 	failed, lost  bool
 	reinitialised bool
+	// bound: the request belongs to a session, which stays where it is.
+	bound bool
 	// status is of the answer, 0 where there is none.
 	status int
 	err    error

@@ -38,7 +38,7 @@ func (p *Prober) call(ctx context.Context, c *course, url string, turn int) outc
 	if got.status == http.StatusNotFound && id != "" {
 		s.forget(id)
 	}
-	got.reinitialised = got.reinitialised || anew
+	got.reinitialised, got.bound = got.reinitialised || anew, true
 	return got
 }
 
