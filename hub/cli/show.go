@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/api/v1alpha1"
@@ -101,9 +102,19 @@ func showDrill(w io.Writer, s v1alpha1.DrillStatus) {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", e.At.Format("15:04:05.000"), e.Event, e.Message)
 	}
 	if r := s.Report; r != nil {
+		fmt.Fprintf(w, "before\tshare %d %%\t%d requests in flight\n", r.SharePercentBefore, r.InFlightAtLoss)
+		fmt.Fprintf(w, "time\tto detect %s\tto shift %s, to fail back %s\n", span(r.TimeToDetect), span(r.TimeToShift), span(r.TimeToFailback))
+		fmt.Fprintf(w, "slowest\t%s\tMCP sessions initialised anew: %d\n", span(r.MaxLatency), r.SessionsReinitialised)
 		fmt.Fprintf(w, "requests\tok %d\tfailed %d, retried %d, lost %d\n", r.Requests.OK, r.Requests.Failed, r.Requests.Retried, r.Requests.Lost)
 	}
 	for _, f := range s.Findings {
 		fmt.Fprintf(w, "finding\t%s\n", f)
 	}
+}
+
+func span(d *metav1.Duration) string {
+	if d == nil {
+		return "not reached"
+	}
+	return d.Round(time.Millisecond).String()
 }

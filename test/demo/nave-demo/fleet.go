@@ -2,172 +2,185 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/navehq/nave/api/report"
-	"github.com/navehq/nave/api/v1alpha1"
 )
 
-// fleet is a running `nave up`.
+// fleet is the running example.
 type fleet struct {
-	dir string
-	cmd *exec.Cmd
-	// console is where its hub answers.
-	console string
+	dir, bin string
+	log      string
+	command  *exec.Cmd
+	ended    chan struct{}
+	// real names the provider of the models where they are no simulators.
+	real string
+	// stats is where the lost region's model simulator tells what is in flight.
+	stats string
+	// models and tools are the entry's proxies of each gateway, host:port.
+	models, tools []string
+	status        report.Status
 }
 
-// startFleet runs the example on a copy of it.
-func startFleet() (*fleet, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	bin := filepath.Dir(self)
+// launch starts `nave up` on a copy of the example.
+func launch(s settings) (*fleet, error) {
 	dir, err := os.MkdirTemp("", "nave-demo-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a folder for the fleet: %w", err)
 	}
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(filepath.Dir(bin), "docs", "examples", "three-regions"))); err != nil {
-		return nil, fmt.Errorf("copy the example: %w", err)
+	f := &fleet{dir: dir, bin: s.bin, log: filepath.Join(dir, "up.log"), ended: make(chan struct{})}
+	if err := f.start(s); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("start the fleet: %w", err)
 	}
-	log, err := os.Create(filepath.Join(dir, "nave-up.log"))
-	if err != nil {
-		return nil, err
-	}
-	f := &fleet{dir: dir, cmd: exec.Command(filepath.Join(bin, "nave"), "up", dir)}
-	f.cmd.Stdout, f.cmd.Stderr = log, log
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return f, f.cmd.Start()
+	fmt.Printf("fleet: %s, a copy of %s\n", dir, s.example)
+	return f, nil
 }
 
-// stop ends the fleet; nothing of it is left.
-func (f *fleet) stop() {
-	_ = f.cmd.Process.Signal(os.Interrupt)
-	done := make(chan struct{})
-	go func() { _ = f.cmd.Wait(); close(done) }()
+func (f *fleet) start(s settings) error {
+	if err := f.prepare(s.example); err != nil {
+		return err
+	}
+	out, err := os.Create(f.log)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	f.command = exec.Command(filepath.Join(s.bin, "nave"), "up", f.dir)
+	f.command.Stdout, f.command.Stderr = out, out
+	f.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if !s.keep {
+		endsWithUs(f.command.SysProcAttr)
+	}
+	if err := f.command.Start(); err != nil {
+		return err
+	}
+	go func() {
+		_ = f.command.Wait() // how it ended, its log says
+		close(f.ended)
+	}()
+	return nil
+}
+
+// up tells whether the fleet runs.
+func (f *fleet) up() bool {
 	select {
-	case <-done:
-		_ = os.RemoveAll(f.dir)
+	case <-f.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// end ends the fleet; its folder stays where something went wrong.
+func (f *fleet) end(clean bool) {
+	_ = f.command.Process.Signal(syscall.SIGINT) // it may have ended
+	select {
+	case <-f.ended:
 	case <-time.After(20 * time.Second):
-		_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
+		_ = syscall.Kill(-f.command.Process.Pid, syscall.SIGKILL)
+		<-f.ended
 	}
+	if clean {
+		_ = os.RemoveAll(f.dir)
+		return
+	}
+	fmt.Printf("the fleet's folder stays: %s; its output, last:\n%s", f.dir, tail(f.log, 10))
 }
 
-func (f *fleet) call(ctx context.Context, method, path string, into any) error {
-	if f.console == "" {
-		var hub struct {
-			API string `json:"api"`
-		}
-		data, err := os.ReadFile(filepath.Join(f.dir, ".nave", "run", "hub.json"))
-		if err == nil {
-			err = json.Unmarshal(data, &hub)
-		}
-		if err != nil {
-			return err
-		}
-		f.console = "http://" + hub.API
-	}
-	req, err := http.NewRequestWithContext(ctx, method, f.console+path, nil)
-	if err != nil {
-		return err
-	}
-	if token, err := os.ReadFile(filepath.Join(f.dir, ".nave", "token")); err == nil {
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(strings.TrimSpace(string(data)))
-	}
-	return json.Unmarshal(data, into)
+// leave says how to use what runs on, and how to end it.
+func (f *fleet) leave() {
+	fmt.Println("\nthe fleet runs on; its gateways:")
+	f.list()
+	fmt.Print(grep(f.log, "console"))
+	fmt.Printf("ask it: %s --dir %s status\nend it: kill %d\n", filepath.Join(f.bin, "nave"), f.dir, f.command.Process.Pid)
 }
 
-// doors are where the clients of eastus enter: a proxy each.
-type doors struct{ models, tools []string }
-
-// ready waits until every region serves both gateways with two proxies, and
-// every region's links are measured.
-func (f *fleet) ready(ctx context.Context) (doors, error) {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+// nave runs a command of the CLI on the fleet.
+func (f *fleet) nave(ctx context.Context, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	var problems strings.Builder
+	c := exec.CommandContext(ctx, filepath.Join(f.bin, "nave"), append([]string{"--dir", f.dir}, args...)...)
+	c.Stderr = &problems
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("nave %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(problems.String()))
+	}
+	return out, nil
+}
+
+// wait waits until every gateway is programmed in every region.
+func (f *fleet) wait(ctx context.Context) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	why := "it does not answer yet"
 	for {
+		if !f.up() {
+			return errors.New("wait for the fleet: it ended")
+		}
 		var s report.Status
-		var paths []report.Path
-		err := f.call(ctx, http.MethodGet, "/api/v1/status", &s)
-		if err == nil {
-			err = f.call(ctx, http.MethodGet, "/api/v1/latency", &paths)
+		if err := f.json(ctx, &s, "status"); err == nil {
+			if why = unready(s); why == "" {
+				f.status = s
+				break
+			}
 		}
-		if d, ok := enter(s); err == nil && ok && len(paths) >= 6 {
-			return d, nil
+		if pause(ctx, 300*time.Millisecond) != nil {
+			return fmt.Errorf("wait for the fleet: %s", why)
 		}
-		select {
-		case <-ctx.Done():
-			return doors{}, fmt.Errorf("wait for the fleet: it does not serve within a minute (%v); its log is %s", err, filepath.Join(f.dir, "nave-up.log"))
-		case <-time.After(200 * time.Millisecond):
+	}
+	fmt.Printf("every gateway is programmed in every region, after %s:\n", time.Since(began).Round(100*time.Millisecond))
+	f.list()
+	for _, p := range f.status.Problems {
+		fmt.Printf("  problem: %s\n", p)
+	}
+	for _, g := range f.status.Gateways {
+		if g.Cluster == entry && strings.Contains(g.Name, "mcp") {
+			f.tools = hosts(g)
+		} else if g.Cluster == entry {
+			f.models = hosts(g)
 		}
+	}
+	return nil
+}
+
+func (f *fleet) list() {
+	for _, g := range f.status.Gateways {
+		fmt.Printf("  %-16s %-28s %s\n", g.Cluster, g.Name, strings.Join(hosts(g), " "))
 	}
 }
 
-func enter(s report.Status) (doors, bool) {
-	var d doors
-	complete := 0
-	for _, g := range s.Gateways {
-		for _, l := range g.Listeners {
-			if len(l.URLs) != 2 {
-				continue
-			}
-			complete++
-			if g.Cluster != "eastus" {
-				continue
-			}
-			if strings.Contains(g.Name, "mcp") {
-				d.tools = l.URLs
-			} else {
-				d.models = l.URLs
-			}
-		}
+// tail is the end of a file.
+func tail(path string, n int) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
 	}
-	return d, complete == 6
+	all := slices.Collect(strings.Lines(string(data)))
+	return strings.Join(all[max(0, len(all)-n):], "")
 }
 
-// drill starts the drill and follows it to its end.
-func (f *fleet) drill(ctx context.Context, name string, onEvent func(v1alpha1.DrillEvent)) (v1alpha1.DrillStatus, error) {
-	var s v1alpha1.DrillStatus
-	if err := f.call(ctx, http.MethodPost, "/api/v1/drills/"+name+"/start", &s); err != nil {
-		return s, err
+// grep are the lines of a file that hold a word.
+func grep(path, word string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
 	}
-	told := 0
-	for {
-		for ; told < len(s.Timeline); told++ {
-			onEvent(s.Timeline[told])
-		}
-		if s.Phase == v1alpha1.DrillPhaseDone {
-			return s, nil
-		}
-		select {
-		case <-ctx.Done():
-			return s, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-		if err := f.call(ctx, http.MethodGet, "/api/v1/drills/"+name+"/report", &s); err != nil {
-			return s, err
+	var out strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if strings.Contains(line, word) {
+			out.WriteString(line)
 		}
 	}
+	return out.String()
 }

@@ -1,7 +1,7 @@
-// Command nave-demo shows the whole idea on one machine: it runs a fleet of
-// three regions, drives it with the official clients' kits, has a region
-// killed under load, and says what clients saw. Its exit code is 0 only if
-// nothing was lost, and 3 if the run showed nothing.
+// Nave-demo runs the example fleet of three regions, sends it an agent's
+// traffic by the official SDKs, loses a region under it, and says what clients
+// saw. It exits with 0 if nothing was lost, 1 if something was, and 3 if the
+// run shows nothing because the region carried too little.
 package main
 
 import (
@@ -11,26 +11,124 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+	"time"
 )
 
-// errInvalid is a run that shows nothing.
+const (
+	// life bounds the whole run.
+	life = 170 * time.Second
+	// drillName is the drill of the example, lostRegion the cluster that it loses
+	// and entry the one where clients are.
+	drillName  = "lose-westus2"
+	lostRegion = "westus2"
+	entry      = "eastus"
+	// leastInFlight are the requests that must be in flight at the region when it
+	// is lost, leastShare the percentage of the traffic that it must serve.
+	leastInFlight = 10
+	leastShare    = 50
+)
+
+// The exit codes.
+const (
+	exitLost    = 1
+	exitInvalid = 3
+)
+
+// errInvalid marks a run that shows nothing.
 var errInvalid = errors.New("INVALID")
 
+// settings are what the person chose.
+type settings struct {
+	keep    bool
+	rate    int
+	example string
+	bin     string
+}
+
 func main() {
-	keep := flag.Bool("keep", false, "leave the fleet running at the end")
-	rate := flag.Int("rate", 200, "requests a second")
+	var s settings
+	flag.BoolVar(&s.keep, "keep", false, "leave the fleet running")
+	flag.IntVar(&s.rate, "rate", 200, "requests a second")
+	flag.StringVar(&s.example, "example", "", "the fleet's folder [docs/examples/three-regions beside the programs' folder]")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rate, *keep)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(ctx, life)
+	err := demonstrate(ctx, s)
+	cancel()
 	stop()
 	switch {
-	case err == nil:
 	case errors.Is(err, errInvalid):
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3)
-	default:
-		fmt.Fprintln(os.Stderr, "nave-demo:", err)
-		os.Exit(1)
+		fmt.Println("\n" + err.Error())
+		os.Exit(exitInvalid)
+	case err != nil:
+		fmt.Println("\nFAIL:", err)
+		os.Exit(exitLost)
+	}
+	fmt.Println("\nPASS: nothing was lost")
+}
+
+func demonstrate(ctx context.Context, s settings) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.bin = filepath.Dir(self)
+	if s.example == "" {
+		s.example = filepath.Join(filepath.Dir(s.bin), "docs", "examples", "three-regions")
+	}
+	began := time.Now()
+	f, err := launch(s)
+	if err != nil {
+		return err
+	}
+	err = rehearse(ctx, f, s)
+	fmt.Printf("\nthe whole took %s\n", time.Since(began).Round(time.Second))
+	if s.keep && f.up() {
+		f.leave()
+		return err
+	}
+	f.end(err == nil)
+	return err
+}
+
+// rehearse sends traffic, loses the region, and judges.
+func rehearse(ctx context.Context, f *fleet, s settings) error {
+	if err := f.wait(ctx); err != nil {
+		return err
+	}
+	t, err := startTraffic(ctx, f, s.rate)
+	if err != nil {
+		return err
+	}
+	defer t.stop()
+	w := watch(ctx, f.stats)
+	fmt.Printf("\n%d requests a second enter at %s, by two proxies of each gateway; MCP in %d sessions\n", t.rate, entry, len(t.sessions))
+	if err := pause(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	fmt.Printf("the drill %s begins: %s is going to be killed\n", drillName, lostRegion)
+	d, err := f.drill(ctx)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, 4*time.Second); err != nil {
+		return err
+	}
+	t.stop()
+	j := judge(d, t.results(), t.sessions, w.before(d.lost), f.real)
+	j.print(os.Stdout)
+	fmt.Println("\nthe drill's report:")
+	fmt.Print(f.report(ctx))
+	return j.verdict()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("the run ends: %w", context.Cause(ctx))
+	case <-time.After(d):
+		return nil
 	}
 }

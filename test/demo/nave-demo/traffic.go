@@ -2,239 +2,208 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
 )
 
-// sessions is how many MCP sessions are held.
-const sessions = 16
+// kind is what a request is.
+type kind string
 
-// result is one request as its client saw it, timed from when it was due.
+const (
+	chat   kind = "chat"
+	stream kind = "chat, streamed"
+	tool   kind = "tool"
+	count  kind = "tool count"
+)
+
+var kinds = []kind{chat, stream, tool, count}
+
+// fate is what became of a request.
+type fate int
+
+const (
+	served fate = iota
+	// lost is a failure that a client should not have seen.
+	lost
+	// cut is a stream that ended early after it had begun, and said so.
+	cut
+	// unrepeated is a call with an effect that was under way: to send it again
+	// could have done it twice.
+	unrepeated
+)
+
+// result is one request as its client saw it.
 type result struct {
-	kind   string
-	due    time.Time
-	took   time.Duration
-	served string
-	err    error
-	// begun: the client had got a part of the answer when it broke off.
-	begun bool
+	kind      kind
+	scheduled time.Time
+	ended     time.Time
+	// cluster is who served, by the answer's header.
+	cluster string
+	fate    fate
+	err     error
 }
 
-// traffic is an open loop: requests begin when they are due, whatever became of
-// those before them.
+func (r result) took() time.Duration { return r.ended.Sub(r.scheduled) }
+
+const (
+	// patience is how long a client waits.
+	patience = 15 * time.Second
+	// realShare is one in how many requests goes to a model that costs money.
+	realShare = 40
+)
+
+// traffic is what the agents send.
 type traffic struct {
-	models []openai.Client
-	tools  []*tool
+	rate     int
+	real     bool
+	models   *models
+	sessions []*agent
 
-	wg      sync.WaitGroup
-	mu      sync.Mutex
-	results []result
-	flying  map[string]int
-	likely  string
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	once   sync.Once
+	turn   atomic.Uint64 // of the sessions
+
+	mu  sync.Mutex
+	all []result
 }
 
-// tool is one MCP session that is held over the whole run.
-type tool struct {
-	session *mcp.ClientSession
-	id      string
-}
-
-func connect(ctx context.Context, d doors) (*traffic, error) {
-	t := &traffic{flying: map[string]int{}}
-	for _, url := range d.models {
-		t.models = append(t.models, openai.NewClient(
-			option.WithBaseURL(url+"/azureopenai/"), option.WithAPIKey("none"), option.WithMaxRetries(0),
-		))
+// startTraffic opens the agents' sessions and begins.
+func startTraffic(ctx context.Context, f *fleet, rate int) (*traffic, error) {
+	t := &traffic{rate: rate, real: f.real != "", models: newModels(f.models)}
+	if err := t.models.warm(ctx); err != nil {
+		return nil, err
 	}
-	for i := range sessions {
-		client := mcp.NewClient(&mcp.Implementation{Name: "nave-demo", Version: "1"}, nil)
-		session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: d.tools[i%len(d.tools)] + "/mcp", MaxRetries: -1}, nil)
+	for range sessions {
+		a, err := connect(ctx, f.tools)
 		if err != nil {
-			return nil, fmt.Errorf("open an MCP session: %w", err)
+			return nil, err
 		}
-		// The catalogue tells the gateway which tools are safe to repeat.
-		if _, err := session.ListTools(ctx, nil); err != nil {
-			return nil, fmt.Errorf("list the tools: %w", err)
-		}
-		t.tools = append(t.tools, &tool{session, session.ID()})
+		t.sessions = append(t.sessions, a)
 	}
+	ctx, t.cancel = context.WithCancel(ctx)
+	t.wg.Go(func() { t.send(ctx) })
 	return t, nil
 }
 
-// run sends rate requests a second until ctx ends, and waits for the last.
-func (t *traffic) run(ctx context.Context, rate int) {
-	tick := time.Second / time.Duration(rate)
-	begin := time.Now()
+// send sends at the rate, whether or not earlier requests have ended.
+func (t *traffic) send(ctx context.Context) {
+	start, gap := time.Now(), time.Second/time.Duration(t.rate)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for n := 0; ; n++ {
-		due := begin.Add(time.Duration(n) * tick)
+		scheduled := start.Add(time.Duration(n) * gap)
+		timer.Reset(time.Until(scheduled))
 		select {
 		case <-ctx.Done():
-			t.wg.Wait()
 			return
-		case <-time.After(time.Until(due)):
+		case <-timer.C:
 		}
-		t.wg.Go(func() { t.one(n, due) })
+		k := t.next(n)
+		t.wg.Go(func() {
+			// What has begun is waited for also when the sending ends.
+			ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), scheduled.Add(patience))
+			defer cancel()
+			seen := &sighting{}
+			r := result{kind: k, scheduled: scheduled}
+			r.fate, r.err = t.one(context.WithValue(ctx, sightingKey{}, seen), k, n)
+			r.ended, r.cluster = time.Now(), seen.cluster()
+			t.mu.Lock()
+			t.all = append(t.all, r)
+			t.mu.Unlock()
+		})
 	}
 }
 
-// one sends one request: half are model calls, every other of them streamed;
-// half are tool calls.
-func (t *traffic) one(n int, due time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	r := result{due: due}
-	where := t.begin()
-	switch n % 4 {
-	case 0:
-		r.kind = "chat"
-		r.served, r.err = t.chat(ctx, n/4)
-	case 2:
-		r.kind = "stream"
-		r.served, r.begun, r.err = t.stream(ctx, n/4)
-	default:
-		r.kind = "tool"
-		r.served, r.err = t.call(ctx, n/2)
+// next mixes the kinds: six of ten are for models, two of these streamed; one
+// in eight of the others has an effect.
+func (t *traffic) next(n int) kind {
+	if t.real && n%realShare != 0 {
+		n = n - n%10 + 6 + n%4
 	}
-	r.took = time.Since(due)
-	t.end(where, r)
-}
-
-// begin counts a request where the ones before it were served.
-func (t *traffic) begin() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.flying[t.likely]++
-	return t.likely
-}
-
-func (t *traffic) end(where string, r result) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.flying[where]--
-	if r.served != "" {
-		t.likely = r.served
+	switch {
+	case n%10 == 1 || n%10 == 4:
+		return stream
+	case n%10 < 6:
+		return chat
+	case n%20 == 7:
+		return count
 	}
-	t.results = append(t.results, r)
+	return tool
 }
 
-func prompt(stream bool) openai.ChatCompletionNewParams {
-	p := openai.ChatCompletionNewParams{Model: "any", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Say something in 12 words.")}}
-	if stream {
-		p.StreamOptions = openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)}
+func (t *traffic) one(ctx context.Context, k kind, n int) (fate, error) {
+	switch k {
+	case chat:
+		return t.models.chat(ctx)
+	case stream:
+		return t.models.stream(ctx)
 	}
-	return p
+	a := t.sessions[t.turn.Add(1)%uint64(len(t.sessions))]
+	if k == count {
+		return a.count(ctx)
+	}
+	return a.tool(ctx, n)
 }
 
-var errIncomplete = errors.New("the answer is incomplete")
-
-// toPath sends to the gateway's route as it is: it names no operation.
-func toPath() option.RequestOption {
-	return option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
-		r.URL.Path = "/azureopenai"
-		return next(r)
+// stop sends no more, and waits for what is under way.
+func (t *traffic) stop() {
+	t.once.Do(func() {
+		t.cancel()
+		t.wg.Wait()
+		for _, a := range t.sessions {
+			a.close()
+		}
 	})
 }
 
-func (t *traffic) chat(ctx context.Context, n int) (string, error) {
-	var raw *http.Response
-	answer, err := t.models[n%len(t.models)].Chat.Completions.New(ctx, prompt(false), toPath(), option.WithResponseInto(&raw))
-	if err != nil {
-		return "", err
-	}
-	if len(answer.Choices) == 0 || answer.Usage.TotalTokens == 0 {
-		return "", errIncomplete
-	}
-	return region(raw), nil
+func (t *traffic) results() []result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all
 }
 
-func (t *traffic) stream(ctx context.Context, n int) (served string, begun bool, err error) {
-	var raw *http.Response
-	s := t.models[n%len(t.models)].Chat.Completions.NewStreaming(ctx, prompt(true), toPath(), option.WithResponseInto(&raw))
-	defer s.Close()
-	var sum openai.ChatCompletionAccumulator
-	for s.Next() {
-		begun = true
-		if !sum.AddChunk(s.Current()) {
-			return "", begun, errIncomplete
-		}
-	}
-	if err := s.Err(); err != nil {
-		return "", begun, err
-	}
-	if len(sum.Choices) == 0 || sum.Choices[0].FinishReason == "" || sum.Usage.TotalTokens == 0 {
-		return "", begun, errIncomplete
-	}
-	return region(raw), begun, nil
-}
+// sighting is who answered a request.
+type sighting struct{ by atomic.Pointer[string] }
 
-// region is the cluster that served, as the gateway says it.
-func region(r *http.Response) string {
-	if r == nil {
-		return ""
-	}
-	served, _, _ := strings.Cut(r.Header.Get("x-nave-served-by"), "/")
-	return served
-}
+type sightingKey struct{}
 
-// call calls a tool that is safe to repeat: it says where it ran.
-func (t *traffic) call(ctx context.Context, n int) (string, error) {
-	x := t.tools[n%len(t.tools)]
-	got, err := x.session.CallTool(ctx, &mcp.CallToolParams{Name: "where"})
-	if err != nil {
-		return "", err
-	}
-	if got.IsError || len(got.Content) == 0 {
-		return "", errIncomplete
-	}
-	text, ok := got.Content[0].(*mcp.TextContent)
-	if !ok {
-		return "", errIncomplete
-	}
-	if x.session.ID() != x.id {
-		return "", errors.New("the session has another id than before")
-	}
-	return placeIn(text.Text), nil
-}
-
-// placeIn finds the region in what the tool says.
-func placeIn(text string) string {
-	var where struct {
-		Region string `json:"region"`
-	}
-	if json.Unmarshal([]byte(text), &where) == nil && where.Region != "" {
-		return where.Region
-	}
-	for _, name := range []string{"westus2", "southcentralus", "eastus"} {
-		if strings.Contains(text, name) {
-			return name
-		}
+func (s *sighting) cluster() string {
+	if by := s.by.Load(); by != nil {
+		return *by
 	}
 	return ""
 }
 
-// since gives the results of requests that were due from a time on, and how
-// many are on their way where.
-func (t *traffic) since(from time.Time) ([]result, map[string]int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var out []result
-	for _, r := range t.results {
-		if !r.due.Before(from) {
-			out = append(out, r)
-		}
+// spread sends requests to several proxies in turn.
+type spread struct {
+	hosts []string
+	turn  atomic.Uint64
+	base  http.RoundTripper
+}
+
+func newSpread(hosts []string) *spread {
+	return &spread{hosts: hosts, base: &http.Transport{
+		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute,
+	}}
+}
+
+// RoundTrip goes to the next proxy, and notes who served.
+func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Host = s.hosts[s.turn.Add(1)%uint64(len(s.hosts))]
+	resp, err := s.base.RoundTrip(r)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", r.URL.Host, err)
 	}
-	flying := map[string]int{}
-	for k, v := range t.flying {
-		flying[k] = v
+	seen, _ := r.Context().Value(sightingKey{}).(*sighting)
+	if cluster, _, found := strings.Cut(resp.Header.Get("x-nave-served-by"), "/"); found && seen != nil {
+		seen.by.Store(&cluster)
 	}
-	return out, flying
+	return resp, nil
 }

@@ -1,0 +1,6 @@
+package main
+
+import "syscall"
+
+// endsWithUs has a process told to end when this one is gone, however that ends.
+func endsWithUs(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGTERM }

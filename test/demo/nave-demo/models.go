@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+)
+
+// question is what the agents ask.
+const question = "In one short paragraph, what should somebody know who is going to run language model and tool gateways in several regions, and wants none of their agents to notice the loss of one?"
+
+// models is an agent's way to models: the official SDK, without its retries.
+type models struct{ client openai.Client }
+
+func newModels(hosts []string) *models {
+	return &models{openai.NewClient(
+		option.WithBaseURL("http://models/azureopenai/"), option.WithAPIKey("the-gateway-has-its-own"),
+		option.WithMaxRetries(0), option.WithHTTPClient(&http.Client{Transport: newSpread(hosts)}),
+	)}
+}
+
+func asked() openai.ChatCompletionNewParams {
+	return openai.ChatCompletionNewParams{
+		Model: "gpt-5.4-mini", MaxCompletionTokens: openai.Int(100),
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(question)},
+	}
+}
+
+// together is how many requests must go to the lost region at once before the
+// traffic begins: every proxy then reaches it, and none is still returning to it.
+const together = 16
+
+// warm waits until the lost region serves.
+func (m *models) warm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		answers := make(chan error, together)
+		for range together {
+			go func() { answers <- m.there(ctx) }()
+		}
+		var last error
+		for range together {
+			if err := <-answers; err != nil {
+				last = err
+			}
+		}
+		if last == nil {
+			return nil
+		}
+		if pause(ctx, 200*time.Millisecond) != nil {
+			return fmt.Errorf("wait for the models of %s to serve: %w", lostRegion, last)
+		}
+	}
+}
+
+// there tells whether a request goes to the lost region.
+func (m *models) there(ctx context.Context) error {
+	seen := &sighting{}
+	_, err := m.chat(context.WithValue(ctx, sightingKey{}, seen))
+	if by := seen.cluster(); err == nil && by != lostRegion {
+		err = fmt.Errorf("%q serves", by)
+	}
+	return err
+}
+
+func (m *models) chat(ctx context.Context) (fate, error) {
+	answer, err := m.client.Chat.Completions.New(ctx, asked())
+	if err != nil {
+		return lost, err
+	}
+	if len(answer.Choices) == 0 || answer.Choices[0].Message.Content == "" {
+		return lost, errors.New("the answer is empty")
+	}
+	return served, nil
+}
+
+func (m *models) stream(ctx context.Context) (fate, error) {
+	s := m.client.Chat.Completions.NewStreaming(ctx, asked())
+	defer s.Close()
+	begun, finished := false, false
+	for s.Next() {
+		for _, c := range s.Current().Choices {
+			begun = begun || c.Delta.Content != ""
+			finished = finished || c.FinishReason != ""
+		}
+	}
+	switch err := s.Err(); {
+	case err != nil && begun:
+		return cut, err
+	case err != nil:
+		return lost, err
+	case !finished:
+		return lost, errors.New("the stream ended early and did not say so")
+	}
+	return served, nil
+}
