@@ -8,12 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -213,10 +211,7 @@ func (h *Hub) latency() []report.Path {
 	now := h.deps.Now()
 	for _, m := range h.board.Members() {
 		for _, s := range m.Samples {
-			out = append(out, report.Path{
-				From: s.From, To: s.To, Measure: s.Measure, RTT: float64(s.RTT.Std().Microseconds()) / 1000,
-				Age: now.Sub(s.At).Seconds(), Lost: s.Lost,
-			})
+			out = append(out, report.PathOf(s, now))
 		}
 	}
 	return out
@@ -227,17 +222,14 @@ func (h *Hub) status() report.Status {
 	s := report.Status{Clusters: []report.Cluster{}, Gateways: []report.Gateway{}, Routes: []report.Object{}, Backends: []report.Object{}, Problems: h.platform.Problems()}
 	for _, m := range h.board.Members() {
 		s.Clusters = append(s.Clusters, h.cluster(m))
-		s.Gateways = append(s.Gateways, gateways(m)...)
-		s.Problems = append(s.Problems, m.Problems...)
-		for _, x := range m.Statuses {
-			o := report.Object{Cluster: m.Cluster.Name, Kind: x.Key.Kind, Namespace: x.Key.Namespace, Name: x.Key.Name, Status: x.Value}
-			switch {
-			case strings.HasSuffix(x.Key.Kind, "Route"):
-				s.Routes = append(s.Routes, o)
-			case x.Key.Kind == "AgentgatewayBackend":
-				s.Backends = append(s.Backends, o)
-			}
+		var proxies []assignment.ProxyFacts
+		if m.Facts != nil {
+			proxies = m.Facts.Proxies
 		}
+		s.Gateways = append(s.Gateways, report.Gateways(m.Cluster.Name, proxies, m.Statuses)...)
+		s.Problems = append(s.Problems, m.Problems...)
+		routes, backends := report.Objects(m.Cluster.Name, m.Statuses)
+		s.Routes, s.Backends = append(s.Routes, routes...), append(s.Backends, backends...)
 	}
 	for _, o := range h.platform.Orders() {
 		x := report.Order{Kind: string(o.Spec.Kind), Cluster: string(o.Spec.Cluster), Who: o.Spec.Who, Why: o.Spec.Why}
@@ -258,57 +250,6 @@ func (h *Hub) cluster(m board.Member) report.Cluster {
 		return c
 	}
 	c.Version, c.Certificate = m.Facts.Version, m.Facts.Certificate
-	for _, p := range m.Facts.Proxies {
-		c.Proxies = append(c.Proxies, report.Proxy{
-			ID: p.ID, Gateway: p.Gateway, Home: p.Home, Ready: p.Ready && m.Lease != assignment.Lost, Revision: p.Revision, Error: p.Error,
-		})
-	}
+	c.Proxies = report.Proxies(m.Facts.Proxies, m.Lease != assignment.Lost)
 	return c
-}
-
-// gateways are those that run in a cluster, with the URLs of all their proxies.
-func gateways(m board.Member) []report.Gateway {
-	found := map[string]*report.Gateway{}
-	urls := map[string]map[string][]string{}
-	if m.Facts != nil {
-		for _, p := range m.Facts.Proxies {
-			if p.Gateway == "" {
-				continue
-			}
-			namespace, name, _ := strings.Cut(p.Gateway, "/")
-			found[p.Gateway] = &report.Gateway{Cluster: m.Cluster.Name, Home: p.Home, Namespace: namespace, Name: name}
-			if urls[p.Gateway] == nil {
-				urls[p.Gateway] = map[string][]string{}
-			}
-			for listener, list := range p.Listeners {
-				urls[p.Gateway][listener] = append(urls[p.Gateway][listener], list...)
-			}
-		}
-	}
-	for _, x := range m.Statuses {
-		at := x.Key.Namespace + "/" + x.Key.Name
-		if x.Key.Kind != "Gateway" {
-			continue
-		}
-		if found[at] == nil {
-			found[at] = &report.Gateway{Cluster: m.Cluster.Name, Home: m.Cluster.Name, Namespace: x.Key.Namespace, Name: x.Key.Name}
-		}
-		var status struct {
-			Conditions json.RawMessage `json:"conditions"`
-		}
-		if json.Unmarshal(x.Value, &status) == nil {
-			found[at].Conditions = status.Conditions
-		}
-	}
-	var out []report.Gateway
-	for _, at := range slices.Sorted(maps.Keys(found)) {
-		g := *found[at]
-		g.Listeners = []report.Listener{}
-		for _, listener := range slices.Sorted(maps.Keys(urls[at])) {
-			slices.Sort(urls[at][listener])
-			g.Listeners = append(g.Listeners, report.Listener{Name: listener, URLs: urls[at][listener]})
-		}
-		out = append(out, g)
-	}
-	return out
 }

@@ -42,6 +42,7 @@ type Proxy struct {
 	http1        *http1.Client
 	http2        *http2.Client
 	link         *link.Client
+	paths        *paths
 	linkServer   *link.Server
 	sockets      *listen.Sockets
 	subscription *subscribe.Subscription
@@ -142,10 +143,11 @@ func (p *Proxy) openTraffic() {
 		TLS:  func(cluster string) *tls.Config { return party.LinkClient(cluster, p.opts.Tenant) },
 		Dial: p.deps.Dial, Now: p.deps.Now, Registerer: p.deps.Registry, Log: p.deps.Log,
 	})
+	p.paths = &paths{Client: p.link, now: p.deps.Now}
 	up := upstream.New(upstream.Options{HTTP1: p.http1, HTTP2: p.http2, Allow: p.allow, Now: p.deps.Now})
 	p.forwarder = forward.New(forward.Options{
 		Upstream: up, Health: upstream.NewHealth(p.deps.Now, randomWord, p.deps.Registry), Observer: p.observer,
-		Link: p.link, Now: p.deps.Now, Registerer: p.deps.Registry,
+		Link: p.paths, Now: p.deps.Now, Registerer: p.deps.Registry,
 	})
 	p.models = llm.New(llm.Options{Sender: p.forwarder, Azure: azure.New(p.tokenClient()), Log: p.deps.Log, Now: p.deps.Now})
 	p.tools = mcp.New(mcp.Options{Sender: p.forwarder, Proxy: p.opts.ID, Version: version.Version, Log: p.deps.Log, Metrics: p.deps.Registry, Now: p.deps.Now})
@@ -162,7 +164,7 @@ func (p *Proxy) subscribe() {
 	p.subscription = subscribe.New(subscribe.Options{
 		Name: p.identity.Name().String(), Peer: pki.SpokeName(p.identity.Name().Fleet, p.opts.Cluster).String(),
 		Heartbeat: p.opts.Heartbeat, Cache: filepath.Join(p.opts.State, "table.json"),
-		Obey: p.obey, Check: p.check, Ask: p.answer, Log: p.deps.Log,
+		Obey: p.obey, Check: p.check, Ask: p.answer, Sample: p.paths.learn, Log: p.deps.Log,
 	})
 	p.report()
 }

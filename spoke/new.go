@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -17,6 +16,8 @@ import (
 	"github.com/navehq/nave/api/pki/keep"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
+	"github.com/navehq/nave/spoke/answer"
+	"github.com/navehq/nave/spoke/gossip"
 	"github.com/navehq/nave/spoke/identity"
 	"github.com/navehq/nave/spoke/keys"
 	"github.com/navehq/nave/spoke/probe"
@@ -41,14 +42,17 @@ type Spoke struct {
 	prober     *probe.Prober
 	probeKey   string
 	desk       *desk
+	samples    *samples
+	gossip     *gossip.Gossip // nil: none
+	answers    *answer.Answers
 	server     *grpc.Server
-	listeners  struct{ config, metrics, health net.Listener }
+	ports      ports
 
-	// wanted and reported are signals: other proxies are wanted; what proxies
+	// wanted and reported are signals: other proxies may be wanted; what proxies
 	// report has changed.
 	wanted, reported signal
-	// scanned is closed after the first scan: before it, the hub would take what
-	// was not read yet for deleted.
+	// scanned is closed after the first scan: before it, what was not read yet
+	// would be taken for deleted, by proxies, the supervisor and the hub.
 	scanned chan struct{}
 	first   sync.Once
 	// resumed: there was an assignment on disk, so that this is a restart.
@@ -70,21 +74,22 @@ func New(ctx context.Context, opts Options, deps Deps) (*Spoke, error) {
 	opts.fill()
 	deps.fill()
 	s := &Spoke{opts: opts, deps: deps, wanted: make(signal, 1), reported: make(signal, 1), scanned: make(chan struct{})}
-	for _, step := range []func(context.Context) error{s.openState, s.openIdentity, s.openPorts} {
+	for _, step := range []func(context.Context) error{s.openState, s.openIdentity, s.openPorts, s.openStreams, s.openUplink} {
 		if err := step(ctx); err != nil {
+			s.ports.close()
 			return nil, fmt.Errorf("start the spoke of cluster %q: %w", opts.Cluster, err)
 		}
 	}
-	s.desk = newDesk(s)
-	s.openStreams()
-	return s, s.openUplink()
+	return s, nil
 }
 
 func (s *Spoke) openState(context.Context) (err error) {
 	if err := os.MkdirAll(s.opts.State, 0o700); err != nil {
 		return err
 	}
-	if s.keys, err = keys.Open(s.opts.Cluster, filepath.Join(s.opts.State, "keys.json")); err != nil {
+	if s.keys, err = keys.Open(keys.Options{
+		Cluster: s.opts.Cluster, Keeper: keep.NewFile(filepath.Join(s.opts.State, "keys.json")), Period: s.opts.KeyPeriod, Now: s.deps.Now,
+	}); err != nil {
 		return err
 	}
 	if s.probeKey, err = probeKey(filepath.Join(s.opts.State, "probe.key")); err != nil {
@@ -118,39 +123,28 @@ func (s *Spoke) openIdentity(ctx context.Context) (err error) {
 	return s.identity.Register(s.deps.Registry)
 }
 
-func (s *Spoke) openPorts(ctx context.Context) error {
-	for _, p := range []struct {
-		address string
-		into    *net.Listener
-		what    string
-	}{{s.opts.Config, &s.listeners.config, "proxies"}, {s.opts.Metrics, &s.listeners.metrics, "metrics"}, {s.opts.Health, &s.listeners.health, "health"}} {
-		l, err := s.deps.Listen(ctx, "tcp", p.address)
-		if err != nil {
-			return fmt.Errorf("listen for %s: %w", p.what, err)
-		}
-		*p.into = l
-	}
-	return nil
-}
-
-func (s *Spoke) openStreams() {
+// openStreams makes what serves the proxies, the hub's questions and the CLI's.
+func (s *Spoke) openStreams(context.Context) error {
+	s.desk, s.samples = newDesk(s), newSamples(s.deps.Now)
 	s.publisher = publish.New(publish.Options{
-		Name: s.identity.Name().String(), Heartbeat: s.opts.Heartbeat, Log: s.deps.Log,
-		Table: s.desk.table, Changed: s.reported.signal, Refused: s.desk.refused, Sample: s.desk.sample,
+		Name: s.identity.Name().String(), Heartbeat: s.opts.Heartbeat, Registerer: s.deps.Registry, Log: s.deps.Log,
+		Table: s.desk.table, Changed: s.reported.signal, Refused: s.desk.refused, Sample: s.sample,
 	})
+	s.answers = answer.New(answer.Options{Fleet: view{s}, TokenFile: s.opts.APIToken, Log: s.deps.Log})
 	opts := wire.ServerOptions(s.identity.Party().SpokeServer(s.opts.Cluster, identity.ProxyGrace), 0)
 	opts = append(opts, wire.Authorize(s.identity.Party(), identity.ProxyGrace, wire.SpokeAccess)...)
 	s.server = grpc.NewServer(opts...)
 	wire.RegisterSpokeIdentityServer(s.server, identity.NewServer(s.identity, s.tickets.Admit))
 	wire.RegisterSpokeServer(s.server, s.publisher)
+	return s.openGossip()
 }
 
 // openUplink loads the last good assignment; the desk has to be there, and the
 // uplink is there for the desk only after that.
-func (s *Spoke) openUplink() error {
+func (s *Spoke) openUplink(context.Context) error {
 	key, err := hashKey(filepath.Join(s.opts.State, "hash.key"))
 	if err != nil {
-		return fmt.Errorf("start the spoke of cluster %q: %w", s.opts.Cluster, err)
+		return err
 	}
 	var kept []uplink.Change
 	early := true
@@ -188,12 +182,4 @@ func hashKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("keep the key of hashes: %w", err)
 	}
 	return key, nil
-}
-
-// shortNames are the names by which people call a backend: without its kind,
-// and without its namespace.
-func shortNames(name string) []string {
-	_, rest, _ := strings.Cut(name, " ")
-	_, last, _ := strings.Cut(rest, "/")
-	return []string{rest, last}
 }

@@ -32,10 +32,22 @@ type Options struct {
 	Config  string `json:"config"`
 	Metrics string `json:"metrics"`
 	Health  string `json:"health"`
+	// API is where the spoke answers `--via`, and Gossip, TCP and UDP, where it
+	// meets other spokes; "" leaves either out.
+	API    string `json:"api,omitempty"`
+	Gossip string `json:"gossip,omitempty"`
+	// APIToken is the file with the secret that the API wants.
+	APIToken string `json:"apiToken,omitempty"`
+	// Advertise is the IP by which others reach the spoke, where the addresses
+	// above do not say it.
+	Advertise string `json:"advertise,omitempty"`
+	// KeyPeriod is how long a key that seals MCP session ids is used [a year].
+	KeyPeriod time.Duration `json:"keyPeriod,omitempty"`
 	// Supervisor is the socket at which proxies are asked for.
 	Supervisor string        `json:"supervisor"`
 	Heartbeat  time.Duration `json:"heartbeat,omitempty"`
-	// AnyPort lets proxies take free ports where the wanted ones cannot be opened.
+	// AnyPort takes free ports, also for the proxies, where the wanted ones cannot
+	// be opened.
 	AnyPort bool `json:"anyPort,omitempty"`
 }
 
@@ -44,7 +56,9 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
 	Listen   func(ctx context.Context, network, address string) (net.Listener, error)
-	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// ListenPacket opens the port of gossip's packets.
+	ListenPacket func(ctx context.Context, network, address string) (net.PacketConn, error)
+	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
 	// Env gives the variables that Secrets of the folder may name.
 	Env func(string) (string, bool)
 	Now func() time.Time
@@ -66,6 +80,10 @@ func (d *Deps) fill() {
 	if d.Listen == nil {
 		var c net.ListenConfig
 		d.Listen = c.Listen
+	}
+	if d.ListenPacket == nil {
+		var c net.ListenConfig
+		d.ListenPacket = c.ListenPacket
 	}
 	if d.Dial == nil {
 		var c net.Dialer

@@ -19,29 +19,38 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// client talks to the hub of a folder's fleet.
+// client talks to the hub of a folder's fleet, or to a spoke.
 type client struct {
 	dir    string
 	output string
+	// via is the cluster whose spoke is asked; "" asks the hub.
+	via string
 }
 
-// endpoint is where the hub of the folder answers, and the secret that it wants.
+// endpoint is where who is asked answers, and the secret that it wants.
 func (c *client) endpoint() (base, token string, err error) {
-	var hub struct {
+	var asked struct {
 		API string `json:"api"`
 	}
-	data, err := os.ReadFile(filepath.Join(c.dir, ".nave", "run", "hub.json"))
+	file := "hub.json"
+	if c.via != "" {
+		file = "spoke-" + c.via + ".json"
+	}
+	data, err := os.ReadFile(filepath.Join(c.dir, ".nave", "run", file))
+	if c.via != "" && errors.Is(err, os.ErrNotExist) {
+		return "", "", fmt.Errorf("find the spoke of cluster %q in the fleet of %s: it has not been started", c.via, c.dir)
+	}
 	if err != nil {
 		return "", "", fmt.Errorf("find the fleet of %s: %w; start it with `nave up %s`, or say --dir", c.dir, err, c.dir)
 	}
-	if err := json.Unmarshal(data, &hub); err != nil {
+	if err := json.Unmarshal(data, &asked); err != nil {
 		return "", "", fmt.Errorf("find the fleet of %s: %w", c.dir, err)
 	}
 	secret, err := os.ReadFile(filepath.Join(c.dir, ".nave", "token"))
 	if err != nil {
 		return "", "", fmt.Errorf("read the fleet's token: %w", err)
 	}
-	return "http://" + hub.API, strings.TrimSpace(string(secret)), nil
+	return "http://" + asked.API, strings.TrimSpace(string(secret)), nil
 }
 
 // call asks the hub and decodes its answer.
@@ -67,12 +76,12 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the hub: %w", err)
+		return fmt.Errorf("ask %s: %w", c.asked(), err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
-		return fmt.Errorf("ask the hub: %w", err)
+		return fmt.Errorf("ask %s: %w", c.asked(), err)
 	}
 	if resp.StatusCode >= 300 {
 		return errors.New(strings.TrimSpace(string(data)))
@@ -81,6 +90,19 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 		return nil
 	}
 	return json.Unmarshal(data, into)
+}
+
+func (c *client) asked() string {
+	if c.via != "" {
+		return "the spoke of " + c.via
+	}
+	return "the hub; while it is gone, --via CLUSTER asks a spoke"
+}
+
+// throughSpoke lets a command ask a spoke.
+func (c *client) throughSpoke(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&c.via, "via", "", "ask the spoke of this cluster, for what it knows, and not the hub")
+	return cmd
 }
 
 // print writes an answer as it is wanted; table writes rows.
@@ -107,7 +129,7 @@ func (c *client) print(w io.Writer, v any, table func(io.Writer)) error {
 
 func (c *client) commands() []*cobra.Command {
 	return []*cobra.Command{
-		c.status(), c.latency(), c.explain(), c.drill(), c.token(),
+		c.throughSpoke(c.status()), c.throughSpoke(c.latency()), c.throughSpoke(c.explain()), c.drill(), c.token(),
 		c.order("cordon", "CLUSTER", "give a cluster no new work"), c.order("drain", "CLUSTER", "take a cluster's work elsewhere"),
 		c.order("uncordon", "CLUSTER", "let a cluster serve again"), c.order("freeze", "", "stop automation"), c.order("unfreeze", "", "let automation go on"),
 		c.order("confirm", "CLUSTER", "let a held assignment through"),

@@ -64,12 +64,14 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 	var failed error
 	for _, w := range wanted.Proxies {
 		names[w.Name] = true
-		if r.proxies[w.Name] != nil {
-			continue
-		}
+		// One that runs already finds its new options, and the ticket among them,
+		// when it has to be started again.
 		p, err := s.proxy(cluster, w)
 		if err != nil {
 			failed = err
+			continue
+		}
+		if r.proxies[w.Name] != nil {
 			continue
 		}
 		r.proxies[w.Name] = p

@@ -117,6 +117,7 @@ func (s *Supervisor) startRegion(ctx context.Context, name string) error {
 	opts := spoke.Options{
 		Cluster: name, Hub: at(s.addresses.hub(), 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
 		Statuses: filepath.Join(state, "statuses"), Config: at(ip, 9978), Metrics: at(ip, 9092), Health: at(ip, 9093),
+		API: at(ip, 8080), APIToken: s.state("token"), Gossip: at(ip, 7946),
 		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,
 	}
 	if _, err := os.Stat(filepath.Join(state, "identity.json")); err != nil {

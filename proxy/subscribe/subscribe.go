@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/api/version"
@@ -34,7 +35,9 @@ type Options struct {
 	Check func(t table.Table, changes []table.Change) error
 	// Ask answers the spoke's questions.
 	Ask func(ctx context.Context, path string, body []byte) ([]byte, error)
-	Log *slog.Logger
+	// Sample takes what was measured elsewhere in the cluster; nil: nobody asks.
+	Sample func(*assignment.Sample)
+	Log    *slog.Logger
 }
 
 // Subscription is a proxy's side of the stream to its spoke. It is safe for
@@ -52,6 +55,9 @@ type Subscription struct {
 	// whole revision.
 	unread, blamed map[stream.ID]stream.Nack
 	revision       string
+	// mark is the last one that was looked at, refused what stood refused then.
+	mark    string
+	refused []stream.Nack
 }
 
 // New loads the last good table, if there is one, and obeys it.
@@ -141,11 +147,37 @@ func (s *Subscription) hold(reason string) {
 }
 
 func (s *Subscription) take(r stream.Release) []stream.Nack {
-	nacks := s.apply(r.Changes, r.Mark)
-	for _, n := range nacks {
+	changes := s.measured(r.Changes)
+	if len(changes) == 0 && r.Mark == s.mark {
+		return s.refused
+	}
+	s.mark, s.refused = r.Mark, s.apply(changes, r.Mark)
+	for _, n := range s.refused {
 		s.opts.Log.Warn("refuse a resource of the table", "resource", n.ID.String(), "revision", r.Mark, "err", n.Error)
 	}
-	return nacks
+	return s.refused
+}
+
+// measured hands on the samples among the changes, which belong to no table, and
+// returns the rest.
+func (s *Subscription) measured(changes []stream.Change) []stream.Change {
+	var rest []stream.Change
+	for _, c := range changes {
+		if c.Kind != string(assignment.KindSample) {
+			rest = append(rest, c)
+			continue
+		}
+		if c.Deleted || s.opts.Sample == nil {
+			continue
+		}
+		r, err := assignment.Decode(assignment.KindSample, c.Key, c.Payload)
+		if err != nil {
+			s.opts.Log.Warn("read a sample", "err", err)
+			continue
+		}
+		s.opts.Sample(r.(*assignment.Sample))
+	}
+	return rest
 }
 
 // apply brings what is wanted up to date and obeys it if it can be. It returns

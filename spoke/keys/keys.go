@@ -1,11 +1,11 @@
 // Package keys holds the keys that seal MCP session ids: a Gateway's home
 // cluster makes them and seals them to every cluster that hosts it, whose
 // public keys are pinned at first sight. The hub carries ciphertext only.
-// Encryption is HPKE (RFC 9180): X25519, HKDF-SHA256, AES-256-GCM.
+// Encryption is HPKE (RFC 9180): X25519, HKDF-SHA256, AES-256-GCM. It decides
+// when a key is renewed, and nothing about sessions.
 package keys
 
 import (
-	"bytes"
 	"crypto/ecdh"
 	"crypto/hpke"
 	"crypto/rand"
@@ -14,82 +14,119 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
+	"io/fs"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
-	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/pki/keep"
 )
 
 const (
-	purpose = "session/"
-	length  = 32
+	length = 32
+	// use names, in a Set, the key to seal with.
+	use = "use"
 )
 
-// ErrPinned is the cause where a cluster shows another key than the first time.
-var ErrPinned = errors.New("cluster shows another public key than before")
+// The times of keys, where Options say nothing else.
+const (
+	DefaultPeriod = 365 * 24 * time.Hour
+	DefaultSpread = 10 * time.Minute
+	DefaultLife   = 48 * time.Hour
+)
+
+// Options of a Ring. Cluster and Keeper are required.
+type Options struct {
+	Cluster string
+	Keeper  keep.Keeper
+	// Period is how long a key is in use [a year]; Spread how long a new one is
+	// accepted before it is used, so that every host has it by then [10 min];
+	// Life how long an old one is accepted after that, longer than any session
+	// lives [48 h].
+	Period, Spread, Life time.Duration
+	Now                  func() time.Time
+}
+
+// Set is the keys of one Gateway: ids to 32 bytes each, and "use" to the id of
+// the one to seal with.
+type Set map[string][]byte
 
 // Ring holds what is kept. It is safe for concurrent use.
 type Ring struct {
-	cluster string
-	path    string
+	opts Options
+	key  hpke.PrivateKey
 
-	mu    sync.Mutex
-	state state
-	key   hpke.PrivateKey
+	mu      sync.Mutex
+	state   state
+	version string
 }
 
-// state is what the file holds, mode 0600.
+// made is a key with its age; those of a Gateway stand oldest first.
+type made struct {
+	Secret []byte    `json:"secret"`
+	Made   time.Time `json:"made"`
+}
+
+// state is what is kept.
 type state struct {
 	// Private opens what others seal to this cluster.
 	Private []byte `json:"private"`
 	// Own are the keys of the Gateways that are at home here.
-	Own map[string][]byte `json:"own"`
+	Own map[string][]made `json:"own"`
 	// Given are those of others' Gateways, by home/namespace/name.
-	Given map[string][]byte `json:"given"`
+	Given map[string]Set `json:"given"`
 	// Pinned are other clusters' public keys.
 	Pinned map[string][]byte `json:"pinned"`
 }
 
 // Open loads the ring, or makes it.
-func Open(cluster, path string) (*Ring, error) {
-	r := &Ring{cluster: cluster, path: path}
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &r.state)
+func Open(opts Options) (*Ring, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read the session keys: %w", err)
-	}
-	for _, m := range []*map[string][]byte{&r.state.Own, &r.state.Given, &r.state.Pinned} {
-		if *m == nil {
-			*m = map[string][]byte{}
+	for _, d := range []struct {
+		into *time.Duration
+		is   time.Duration
+	}{{&opts.Period, DefaultPeriod}, {&opts.Spread, DefaultSpread}, {&opts.Life, DefaultLife}} {
+		if *d.into <= 0 {
+			*d.into = d.is
 		}
 	}
-	kem := hpke.DHKEM(ecdh.X25519())
-	if len(r.state.Private) == 0 {
-		if r.key, err = kem.GenerateKey(); err != nil {
-			return nil, fmt.Errorf("make a key pair: %w", err)
-		}
-		if r.state.Private, err = r.key.Bytes(); err != nil {
-			return nil, fmt.Errorf("make a key pair: %w", err)
-		}
-		return r, r.save()
-	}
-	if r.key, err = kem.NewPrivateKey(r.state.Private); err != nil {
-		return nil, fmt.Errorf("read the session keys: %w", err)
+	r := &Ring{opts: opts, state: state{Own: map[string][]made{}, Given: map[string]Set{}, Pinned: map[string][]byte{}}}
+	if err := r.load(); err != nil {
+		return nil, fmt.Errorf("open the session keys: %w", err)
 	}
 	return r, nil
 }
 
-func (r *Ring) save() error {
-	data, err := json.Marshal(r.state)
+func (r *Ring) load() error {
+	blob, version, err := r.opts.Keeper.Load()
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(r.path), 0o700)
+		err = json.Unmarshal(blob, &r.state)
 	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.version = version
+	kem := hpke.DHKEM(ecdh.X25519())
+	if len(r.state.Private) > 0 {
+		r.key, err = kem.NewPrivateKey(r.state.Private)
+		return err
+	}
+	if r.key, err = kem.GenerateKey(); err != nil {
+		return err
+	}
+	if r.state.Private, err = r.key.Bytes(); err != nil {
+		return err
+	}
+	return r.save()
+}
+
+func (r *Ring) save() error {
+	blob, err := json.Marshal(r.state)
 	if err == nil {
-		err = os.WriteFile(r.path, data, 0o600)
+		r.version, err = r.opts.Keeper.Save(blob, r.version)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the session keys: %w", err)
@@ -100,86 +137,62 @@ func (r *Ring) save() error {
 // PublicKey is what others seal to.
 func (r *Ring) PublicKey() []byte { return r.key.PublicKey().Bytes() }
 
-// Own gives the keys of a Gateway that is at home here, made at first.
-func (r *Ring) Own(gateway string) (map[string][]byte, error) {
+// Own gives the keys of a Gateway that is at home here, as of now: made at
+// first, renewed and dropped in their time.
+func (r *Ring) Own(gateway string) (Set, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.state.Own[gateway]) != length {
+	return r.own(gateway)
+}
+
+func (r *Ring) own(gateway string) (Set, error) {
+	now := r.opts.Now()
+	list := r.state.Own[gateway]
+	next := r.current(list, now)
+	if n := len(next); n == 0 || now.Sub(next[n-1].Made) >= r.opts.Period {
 		key := make([]byte, length)
 		if _, err := rand.Read(key); err != nil {
-			return nil, fmt.Errorf("make a session key: %w", err)
+			return nil, fmt.Errorf("make a session key of %q: %w", gateway, err)
 		}
-		r.state.Own[gateway] = key
+		next = append(next, made{key, now})
+	}
+	if len(next) != len(list) || !next[0].Made.Equal(list[0].Made) {
+		r.state.Own[gateway] = next
 		if err := r.save(); err != nil {
 			return nil, err
 		}
 	}
-	return keySet(r.state.Own[gateway]), nil
+	out := Set{}
+	for i, k := range next {
+		id := name(k.Secret)
+		out[id] = k.Secret
+		// The first was never preceded by another, so that nobody has to wait.
+		if i == 0 || now.Sub(k.Made) >= r.opts.Spread {
+			out[use] = []byte(id)
+		}
+	}
+	return out, nil
+}
+
+// current leaves out the keys whose successor has been in use for longer than
+// any session lives.
+func (r *Ring) current(list []made, now time.Time) []made {
+	for len(list) > 1 && now.Sub(list[1].Made) >= r.opts.Spread+r.opts.Life {
+		list = list[1:]
+	}
+	return slices.Clone(list)
+}
+
+// name is what a key is called in sealed ids: a part of its hash.
+func name(key []byte) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:4])
 }
 
 // Given gives the keys of another cluster's Gateway, if they have come.
-func (r *Ring) Given(home, gateway string) (map[string][]byte, bool) {
+func (r *Ring) Given(home, gateway string) (Set, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := r.state.Given[home+"/"+gateway]
-	return keySet(key), len(key) == length
-}
-
-// keySet is a set of one key, named by its hash.
-func keySet(key []byte) map[string][]byte {
-	sum := sha256.Sum256(key)
-	id := hex.EncodeToString(sum[:4])
-	return map[string][]byte{id: key, "use": []byte(id)}
-}
-
-// Seal seals an own Gateway's key to a cluster that hosts it.
-func (r *Ring) Seal(gateway, to string, public []byte) (*assignment.Sealed, error) {
-	if _, err := r.Own(gateway); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if pinned, ok := r.state.Pinned[to]; ok && !bytes.Equal(pinned, public) {
-		return nil, fmt.Errorf("seal the session key of %q to cluster %q: %w; remove it from %s if the cluster was made anew", gateway, to, ErrPinned, r.path)
-	}
-	key, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("seal the session key of %q to cluster %q: %w", gateway, to, err)
-	}
-	if r.state.Pinned[to] == nil {
-		r.state.Pinned[to] = public
-		if err := r.save(); err != nil {
-			return nil, err
-		}
-	}
-	text, err := hpke.Seal(key, hpke.HKDFSHA256(), hpke.AES256GCM(), r.info(r.cluster, to, gateway), r.state.Own[gateway])
-	if err != nil {
-		return nil, fmt.Errorf("seal the session key of %q to cluster %q: %w", gateway, to, err)
-	}
-	sum := sha256.Sum256(public)
-	return &assignment.Sealed{From: r.cluster, To: to, Purpose: purpose + gateway, Recipient: hex.EncodeToString(sum[:]), Ciphertext: text}, nil
-}
-
-// info binds a ciphertext to who sealed what for whom.
-func (r *Ring) info(from, to, gateway string) []byte {
-	return []byte("nave session key\x00" + from + "\x00" + to + "\x00" + gateway)
-}
-
-// Take opens what another cluster sealed to this one.
-func (r *Ring) Take(s *assignment.Sealed) error {
-	gateway, ok := strings.CutPrefix(s.Purpose, purpose)
-	if !ok || s.To != r.cluster {
-		return nil
-	}
-	key, err := hpke.Open(r.key, hpke.HKDFSHA256(), hpke.AES256GCM(), r.info(s.From, s.To, gateway), s.Ciphertext)
-	if err != nil || len(key) != length {
-		return fmt.Errorf("open the session key of %q from cluster %q: it is not sealed to this spoke", gateway, s.From)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if bytes.Equal(r.state.Given[s.From+"/"+gateway], key) {
-		return nil
-	}
-	r.state.Given[s.From+"/"+gateway] = key
-	return r.save()
+	set, ok := r.state.Given[home+"/"+gateway]
+	return maps.Clone(set), ok
 }

@@ -5,14 +5,15 @@ package publish
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -25,7 +26,8 @@ import (
 	"github.com/navehq/nave/api/wire"
 )
 
-// Options of a Publisher.
+// Options of a Publisher. Name, Table, Changed, Refused, Sample and Log are
+// required.
 type Options struct {
 	// Name is the spoke's identity.
 	Name      string
@@ -37,17 +39,21 @@ type Options struct {
 	// Refused takes what a proxy refused of a table.
 	Refused func(table string, nacks []stream.Nack)
 	// Sample takes what a proxy measured.
-	Sample func(*assignment.Sample)
-	Log    *slog.Logger
+	Sample     func(proxy string, s *assignment.Sample)
+	Registerer prometheus.Registerer
+	Log        *slog.Logger
 }
 
 // Publisher serves tables. It is safe for concurrent use.
 type Publisher struct {
 	wire.UnimplementedSpokeServer
-	opts Options
+	opts    Options
+	metrics metrics
 
 	mu      sync.Mutex
 	proxies map[pki.Name]*proxy
+	// shared are the samples that every proxy gets, by key.
+	shared map[string]stream.Resource
 }
 
 // proxy is one proxy as it is known here.
@@ -55,12 +61,20 @@ type proxy struct {
 	name    pki.Name
 	table   string
 	session *wire.Session
-	up      bool
-	facts   *assignment.ProxyFacts
+	// id is who is connected, or was last.
+	id pki.Identity
+	up bool
+	// acked is the last revision that it answered; due is when the one that is
+	// under way was published.
+	acked string
+	due   time.Time
+	facts *assignment.ProxyFacts
 }
 
 // New serves nobody yet.
-func New(opts Options) *Publisher { return &Publisher{opts: opts, proxies: map[pki.Name]*proxy{}} }
+func New(opts Options) *Publisher {
+	return &Publisher{opts: opts, metrics: newMetrics(opts.Registerer), proxies: map[pki.Name]*proxy{}, shared: map[string]stream.Resource{}}
+}
 
 // Connect serves the proxy that the certificate names.
 func (p *Publisher) Connect(str grpc.BidiStreamingServer[wire.Frame, wire.Frame]) error {
@@ -68,35 +82,39 @@ func (p *Publisher) Connect(str grpc.BidiStreamingServer[wire.Frame, wire.Frame]
 	if !ok {
 		return status.Error(codes.Unauthenticated, "no identity")
 	}
-	return wire.Status(p.proxy(id.Name).session.Run(str.Context(), str))
+	return wire.Status(p.proxy(id).session.Run(str.Context(), str))
 }
 
 // proxy finds a proxy, or meets it: its session then holds its table.
-func (p *Publisher) proxy(name pki.Name) *proxy {
+func (p *Publisher) proxy(id pki.Identity) *proxy {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if x := p.proxies[name]; x != nil {
+	if x := p.proxies[id.Name]; x != nil {
+		x.id = id
 		return x
 	}
-	x := &proxy{name: name, table: name.Namespace + "/" + name.Gateway}
+	x := &proxy{name: id.Name, id: id, table: id.Namespace + "/" + id.Gateway}
 	x.session = wire.New(wire.Options{
-		Name: p.opts.Name, Peer: name.String(), Build: version.Version, Heartbeat: p.opts.Heartbeat, Log: p.opts.Log.With("proxy", name.Proxy),
+		Name: p.opts.Name, Peer: id.String(), Build: version.Version, Heartbeat: p.opts.Heartbeat, Log: p.opts.Log.With("proxy", id.Proxy),
 		Handler: wire.Handler{
 			OnHello:      func(wire.Greeting) error { p.set(x, true); return nil },
 			OnDisconnect: func(error) { p.set(x, false) },
 			OnChanges:    func(r stream.Release) []stream.Nack { return p.take(x, r.Changes) },
-			OnAcked:      func(_ string, nacks []stream.Nack, _ string) { p.acked(x, nacks) },
+			OnAcked:      func(mark string, nacks []stream.Nack, _ string) { p.acked(x, mark, nacks) },
 		},
 	})
-	p.proxies[name] = x
-	if t, revision, ok := p.opts.Table(x.table); ok {
-		x.session.Update(func(src *stream.Source) {
+	p.proxies[id.Name] = x
+	x.session.Update(func(src *stream.Source) {
+		for _, r := range p.shared {
+			p.stage(src, r)
+		}
+		if t, revision, ok := p.opts.Table(x.table); ok {
 			for r := range t.All() {
 				p.put(src, r)
 			}
 			src.Mark(revision, true)
-		})
-	}
+		}
+	})
 	return x
 }
 
@@ -107,59 +125,37 @@ func (p *Publisher) set(x *proxy, up bool) {
 	p.opts.Changed()
 }
 
-func (p *Publisher) acked(x *proxy, nacks []stream.Nack) {
+func (p *Publisher) acked(x *proxy, mark string, nacks []stream.Nack) {
+	p.mu.Lock()
+	if mark == x.acked && len(nacks) == 0 {
+		p.mu.Unlock()
+		return // something that was shared, and no revision
+	}
+	x.acked = mark
+	if !x.due.IsZero() {
+		p.metrics.acked.Observe(time.Since(x.due).Seconds())
+		x.due = time.Time{}
+	}
+	p.mu.Unlock()
 	if len(nacks) > 0 {
+		p.metrics.nacks.Add(float64(len(nacks)))
 		p.opts.Log.Warn("a proxy refuses its table", "proxy", x.name.Proxy, "table", x.table, "resources", len(nacks), "err", nacks[0].Error)
 		p.opts.Refused(x.table, nacks)
 	}
 	p.opts.Changed()
 }
 
-// take takes what a proxy reports.
-func (p *Publisher) take(x *proxy, changes []stream.Change) []stream.Nack {
-	var nacks []stream.Nack
-	for _, c := range changes {
-		if c.Deleted {
-			continue
-		}
-		if err := p.one(x, c); err != nil {
-			nacks = append(nacks, stream.Nack{ID: c.ID(), Hash: c.Hash, Error: err.Error()})
-		}
-	}
-	return nacks
-}
-
-func (p *Publisher) one(x *proxy, c stream.Change) error {
-	switch assignment.Kind(c.Kind) {
-	case assignment.KindFacts:
-		var f assignment.ProxyFacts
-		if err := json.Unmarshal(c.Payload, &f); err != nil {
-			return fmt.Errorf("read a proxy's facts: %w", err)
-		}
-		// Who it is, its certificate says.
-		f.ID, f.Tenant = x.name.Proxy, x.name.Tenant
-		p.mu.Lock()
-		x.facts = &f
-		p.mu.Unlock()
-		p.opts.Changed()
-	case assignment.KindSample:
-		r, err := assignment.Decode(assignment.KindSample, c.Key, c.Payload)
-		if err != nil {
-			return err
-		}
-		if s := r.(*assignment.Sample); s.From == x.name.Cluster {
-			p.opts.Sample(s)
-		}
-	}
-	return nil
-}
-
 func (p *Publisher) put(src *stream.Source, r table.Resource) {
 	payload, err := table.Encode(r)
-	if err == nil {
-		err = src.Set(stream.Resource{Kind: string(r.ID().Kind), Key: r.ID().Name, Payload: payload})
-	}
 	if err != nil {
+		p.opts.Log.Error("publish a resource", "resource", r.ID().String(), "err", err)
+		return
+	}
+	p.stage(src, stream.Resource{Kind: string(r.ID().Kind), Key: r.ID().Name, Payload: payload})
+}
+
+func (p *Publisher) stage(src *stream.Source, r stream.Resource) {
+	if err := src.Set(r); err != nil {
 		p.opts.Log.Error("publish a resource", "resource", r.ID().String(), "err", err)
 	}
 }
@@ -171,6 +167,9 @@ func (p *Publisher) Publish(name string, changes []table.Change, revision string
 	for _, x := range p.proxies {
 		if x.table != name {
 			continue
+		}
+		if x.due.IsZero() && x.up {
+			x.due = time.Now()
 		}
 		x.session.Update(func(src *stream.Source) {
 			for _, c := range changes {
@@ -186,6 +185,34 @@ func (p *Publisher) Publish(name string, changes []table.Change, revision string
 	}
 }
 
+// Share tells every proxy what was measured elsewhere. It makes no revision.
+func (p *Publisher) Share(s *assignment.Sample) {
+	kind, key := s.ID()
+	payload, err := assignment.Encode(s)
+	if err != nil {
+		p.opts.Log.Error("share a sample", "sample", key, "err", err)
+		return
+	}
+	r := stream.Resource{Kind: string(kind), Key: key, Payload: payload}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shared[key] = r
+	for _, x := range p.proxies {
+		x.session.Update(func(src *stream.Source) { p.stage(src, r) })
+	}
+}
+
+// Revoke ends the streams of proxies whose identity is revoked.
+func (p *Publisher) Revoke(ids pki.Revoked) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.proxies {
+		if ids.Has(x.id.UID, x.id.Serial) {
+			x.session.Disconnect(pki.ErrRevoked)
+		}
+	}
+}
+
 // Proxy is one proxy as others see it.
 type Proxy struct {
 	Table string
@@ -193,24 +220,19 @@ type Proxy struct {
 	Facts assignment.ProxyFacts
 }
 
-// Proxies lists those that have reported, by id.
+// Proxies lists those that have reported, by id. A lost stream says nothing of
+// what a proxy carries: it stays as it last reported itself until it is no
+// longer wanted.
 func (p *Publisher) Proxies() []Proxy {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out []Proxy
 	for _, x := range p.proxies {
 		if x.facts != nil {
-			// A lost stream says nothing of what a proxy carries: it stays as it
-			// last reported itself until it is no longer wanted.
 			out = append(out, Proxy{x.table, x.up, *x.facts})
 		}
 	}
-	slices.SortFunc(out, func(a, b Proxy) int {
-		if a.Facts.ID < b.Facts.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b Proxy) int { return strings.Compare(a.Facts.ID, b.Facts.ID) })
 	return out
 }
 

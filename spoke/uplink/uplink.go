@@ -33,6 +33,8 @@ import (
 // with every pod.
 var kept = []string{"Secret", "ConfigMap", "EndpointSlice"}
 
+var errUnknown = errors.New("its certificate has not come")
+
 // Change is one resource of the assignment, nil where it is taken away.
 type Change struct {
 	Kind     assignment.Kind
@@ -110,6 +112,18 @@ func (u *Uplink) Run(ctx context.Context) error {
 
 // Connected tells whether the hub is there.
 func (u *Uplink) Connected() bool { return u.session.Standing().Up }
+
+// Verify holds what a cluster has signed against that cluster's certificate, as
+// the assignment gives it.
+func (u *Uplink) Verify(r stream.Resource) error {
+	u.mu.Lock()
+	signer, known := u.signers[r.Origin]
+	u.mu.Unlock()
+	if !known {
+		return fmt.Errorf("verify the signature of cluster %q: %w", r.Origin, errUnknown)
+	}
+	return signer.Verify(r)
+}
 
 // explained tells whether a declaration's origin has said that it deleted it.
 func (u *Uplink) explained(id stream.ID, staged func(stream.ID) (stream.Resource, bool)) bool {

@@ -2,7 +2,9 @@ package folder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -80,6 +82,31 @@ func (w Statuses) Remove(k objects.Key) error {
 		return fmt.Errorf("remove the status of %s: %w", k, err)
 	}
 	return nil
+}
+
+// Retain removes the statuses of the objects that keep does not want.
+func (w Statuses) Retain(keep func(objects.Key) bool) error {
+	return filepath.WalkDir(w.Dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read an old status: %w", err)
+		}
+		var old Written
+		k := objects.Key{}
+		if yaml.Unmarshal(data, &old) == nil {
+			k = objects.Key{Group: old.APIGroup, Kind: old.Kind, Namespace: old.Namespace, Name: old.Name}
+		}
+		if keep(k) {
+			return nil
+		}
+		return os.Remove(path)
+	})
 }
 
 // dateConditions gives every condition in after, wherever it stands, the time

@@ -1,0 +1,89 @@
+package report
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/navehq/nave/api/assignment"
+)
+
+// Gateways are those that run in a cluster, with the URLs of all their proxies,
+// and those that it declares, by name.
+func Gateways(cluster string, proxies []assignment.ProxyFacts, statuses []*assignment.Status) []Gateway {
+	found := map[string]*Gateway{}
+	urls := map[string]map[string][]string{}
+	for _, p := range proxies {
+		if p.Gateway == "" {
+			continue
+		}
+		namespace, name, _ := strings.Cut(p.Gateway, "/")
+		found[p.Gateway] = &Gateway{Cluster: cluster, Home: p.Home, Namespace: namespace, Name: name}
+		if urls[p.Gateway] == nil {
+			urls[p.Gateway] = map[string][]string{}
+		}
+		for listener, list := range p.Listeners {
+			urls[p.Gateway][listener] = append(urls[p.Gateway][listener], list...)
+		}
+	}
+	for _, x := range statuses {
+		at := x.Key.Namespace + "/" + x.Key.Name
+		if x.Key.Kind != "Gateway" {
+			continue
+		}
+		if found[at] == nil {
+			found[at] = &Gateway{Cluster: cluster, Home: cluster, Namespace: x.Key.Namespace, Name: x.Key.Name}
+		}
+		var status struct {
+			Conditions json.RawMessage `json:"conditions"`
+		}
+		if json.Unmarshal(x.Value, &status) == nil {
+			found[at].Conditions = status.Conditions
+		}
+	}
+	var out []Gateway
+	for _, at := range slices.Sorted(maps.Keys(found)) {
+		g := *found[at]
+		g.Listeners = []Listener{}
+		for _, listener := range slices.Sorted(maps.Keys(urls[at])) {
+			slices.Sort(urls[at][listener])
+			g.Listeners = append(g.Listeners, Listener{Name: listener, URLs: urls[at][listener]})
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+// Objects are the routes and backends among the statuses of a cluster.
+func Objects(cluster string, statuses []*assignment.Status) (routes, backends []Object) {
+	for _, x := range statuses {
+		o := Object{Cluster: cluster, Kind: x.Key.Kind, Namespace: x.Key.Namespace, Name: x.Key.Name, Status: x.Value}
+		switch {
+		case strings.HasSuffix(x.Key.Kind, "Route"):
+			routes = append(routes, o)
+		case x.Key.Kind == "AgentgatewayBackend":
+			backends = append(backends, o)
+		}
+	}
+	return routes, backends
+}
+
+// Proxies are a cluster's as they report themselves; alive is false where
+// nobody hears of the cluster any more.
+func Proxies(list []assignment.ProxyFacts, alive bool) []Proxy {
+	var out []Proxy
+	for _, p := range list {
+		out = append(out, Proxy{ID: p.ID, Gateway: p.Gateway, Home: p.Home, Ready: p.Ready && alive, Revision: p.Revision, Error: p.Error})
+	}
+	return out
+}
+
+// PathOf shows a sample.
+func PathOf(s *assignment.Sample, now time.Time) Path {
+	return Path{
+		From: s.From, To: s.To, Measure: s.Measure, RTT: float64(s.RTT.Std().Microseconds()) / 1000,
+		Age: max(0, now.Sub(s.At).Seconds()), Lost: s.Lost,
+	}
+}
