@@ -10,6 +10,7 @@ import (
 
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/test/load"
 )
 
 const example = "../../../docs/examples/three-regions"
@@ -75,58 +76,37 @@ func decode(t *testing.T, dir string) {
 	}
 }
 
-func TestMix(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		real bool
-		want map[kind]int
-	}{
-		{"simulators", false, map[kind]int{chat: 400, stream: 200, tool: 350, count: 50}},
-		{"a provider that costs money", true, map[kind]int{chat: 25, tool: 825, count: 150}},
-	} {
-		mix, got := &traffic{real: c.real}, map[kind]int{}
-		for n := range 1000 {
-			got[mix.next(n)]++
-		}
-		for _, k := range kinds {
-			if got[k] != c.want[k] {
-				t.Errorf("%s: %d of %q, want %d", c.name, got[k], k, c.want[k])
-			}
-		}
-	}
-}
-
 func TestJudge(t *testing.T) {
 	lostAt := time.Unix(1000, 0)
 	good := course{lost: lostAt, restored: lostAt.Add(20 * time.Second), returned: lostAt.Add(30 * time.Second)}
 	good.status.Verdict = v1alpha1.VerdictPass
-	by := func(cluster string, n int, end time.Duration, f fate) []result {
-		var out []result
+	by := func(cluster string, n int, end time.Duration, f load.Fate) []load.Result {
+		var out []load.Result
 		for range n {
-			out = append(out, result{kind: chat, scheduled: lostAt.Add(end - 100*time.Millisecond), ended: lostAt.Add(end), cluster: cluster, fate: f})
+			out = append(out, load.Result{Kind: load.Chat, Scheduled: lostAt.Add(end - 100*time.Millisecond), Ended: lostAt.Add(end), Cluster: cluster, Fate: f})
 		}
 		return out
 	}
-	before := by(lostRegion, 60, -time.Second, served)
+	before := by(lostRegion, 60, -time.Second, load.Served)
 	for _, c := range []struct {
 		name     string
 		course   course
-		results  []result
+		results  []load.Result
 		inFlight int
 		invalid  bool
 		want     string // "" for a pass
 	}{
 		{"nothing lost", good, before, 10, false, ""},
-		{"a stream that had begun, a call with an effect", good, append(by(lostRegion, 1, 50*time.Millisecond, cut), append(before, by("", 1, time.Second, unrepeated)...)...), 10, false, ""},
-		{"one lost", good, append(by("", 1, time.Second, lost), before...), 10, false, "1 requests were lost"},
+		{"a stream that had begun, a call with an effect", good, append(by(lostRegion, 1, 50*time.Millisecond, load.Cut), append(before, by("", 1, time.Second, load.Unrepeated)...)...), 10, false, ""},
+		{"one lost", good, append(by("", 1, time.Second, load.Lost), before...), 10, false, "1 requests were lost"},
 		{"too few in flight", good, before, 9, true, "9 requests were in flight"},
-		{"too small a share", good, append(by("southcentralus", 80, -time.Second, served), before...), 10, true, "served 42 %"},
+		{"too small a share", good, append(by("southcentralus", 80, -time.Second, load.Served), before...), 10, true, "served 42 %"},
 		{"never lost", course{}, before, 10, true, "the drill"},
 		{"the drill found something", course{lost: lostAt, restored: good.restored, returned: good.returned, status: v1alpha1.DrillStatus{Verdict: v1alpha1.VerdictFail, Findings: []string{"slow"}}}, before, 10, false, "FAIL: slow"},
 		{"traffic stays away", course{lost: lostAt, restored: good.restored, status: good.status}, before, 10, false, "did not come back"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			j := judge(c.course, c.results, nil, c.inFlight, "")
+			j := judge(c.course, c.results, load.Sessions{}, c.inFlight, "")
 			err := j.verdict()
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, errInvalid) != c.invalid {
 				t.Errorf("got %v, want %q, invalid %t", err, c.want, c.invalid)

@@ -2,25 +2,33 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/test/standalone"
 )
+
+const (
+	// modelPort is the one of the lost region's model, in the example.
+	modelPort   = "9201"
+	drillPeriod = 500 * time.Millisecond
+)
+
+// ports are those of the example's servers.
+var ports = []string{modelPort, "9202", "9301", "9302"}
+
+// expected is what the example comes to.
+var expected = standalone.Expected{Clusters: 3, Gateways: 2, Replicas: 2}
 
 // fleet is the running example.
 type fleet struct {
+	*standalone.Fleet
 	dir, bin string
-	log      string
-	command  *exec.Cmd
-	ended    chan struct{}
 	// real names the provider of the models where they are no simulators.
 	real string
 	// stats is where the lost region's model simulator tells what is in flight.
@@ -36,138 +44,70 @@ func launch(s settings) (*fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the fleet: %w", err)
 	}
-	f := &fleet{dir: dir, bin: s.bin, log: filepath.Join(dir, "up.log"), ended: make(chan struct{})}
-	if err := f.start(s); err != nil {
+	f := &fleet{dir: dir, bin: s.bin}
+	err = f.prepare(s.example)
+	if err == nil {
+		f.Fleet, err = standalone.Start(standalone.Options{Bin: s.bin, Dir: dir, Keep: s.keep})
+	}
+	if err != nil {
 		_ = os.RemoveAll(dir)
-		return nil, fmt.Errorf("start the fleet: %w", err)
+		return nil, err
 	}
 	fmt.Printf("fleet: %s, a copy of %s\n", dir, s.example)
 	return f, nil
 }
 
-func (f *fleet) start(s settings) error {
-	if err := f.prepare(s.example); err != nil {
-		return err
-	}
-	out, err := os.Create(f.log)
+// prepare copies the example, with ports that are free and with a real provider
+// where the environment has a key.
+func (f *fleet) prepare(example string) error {
+	free, err := standalone.Copy(example, f.dir, ports)
 	if err != nil {
 		return err
 	}
-	defer out.Close()
-	f.command = exec.Command(filepath.Join(s.bin, "nave"), "up", f.dir)
-	f.command.Stdout, f.command.Stderr = out, out
-	f.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if !s.keep {
-		endsWithUs(f.command.SysProcAttr)
-	}
-	if err := f.command.Start(); err != nil {
-		return err
-	}
-	go func() {
-		_ = f.command.Wait() // how it ended, its log says
-		close(f.ended)
-	}()
-	return nil
-}
-
-// up tells whether the fleet runs.
-func (f *fleet) up() bool {
-	select {
-	case <-f.ended:
-		return false
-	default:
-		return true
-	}
+	f.stats = "http://127.0.0.1:" + free[modelPort] + "/_sim/stats"
+	return f.useReal(os.LookupEnv)
 }
 
 // end ends the fleet; its folder stays where something went wrong.
 func (f *fleet) end(clean bool) {
-	_ = f.command.Process.Signal(syscall.SIGINT) // it may have ended
-	select {
-	case <-f.ended:
-	case <-time.After(20 * time.Second):
-		_ = syscall.Kill(-f.command.Process.Pid, syscall.SIGKILL)
-		<-f.ended
-	}
+	f.End()
 	if clean {
 		_ = os.RemoveAll(f.dir)
 		return
 	}
-	fmt.Printf("the fleet's folder stays: %s; its output, last:\n%s", f.dir, tail(f.log, 10))
+	fmt.Printf("the fleet's folder stays: %s; its output, last:\n%s", f.dir, standalone.Tail(f.Log(), 10))
 }
 
 // leave says how to use what runs on, and how to end it.
 func (f *fleet) leave() {
 	fmt.Println("\nthe fleet runs on; its gateways:")
 	f.list()
-	fmt.Print(grep(f.log, "console"))
-	fmt.Printf("ask it: %s --dir %s status\nend it: kill %d\n", filepath.Join(f.bin, "nave"), f.dir, f.command.Process.Pid)
-}
-
-// nave runs a command of the CLI on the fleet.
-func (f *fleet) nave(ctx context.Context, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	var problems strings.Builder
-	c := exec.CommandContext(ctx, filepath.Join(f.bin, "nave"), append([]string{"--dir", f.dir}, args...)...)
-	c.Stderr = &problems
-	out, err := c.Output()
-	if err != nil {
-		return nil, fmt.Errorf("nave %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(problems.String()))
-	}
-	return out, nil
+	fmt.Print(grep(f.Log(), "console"))
+	fmt.Printf("ask it: %s --dir %s status\nend it: kill %d\n", filepath.Join(f.bin, "nave"), f.dir, f.Process().Pid)
 }
 
 // wait waits until every gateway is programmed in every region.
 func (f *fleet) wait(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	why := "it does not answer yet"
-	for {
-		if !f.up() {
-			return errors.New("wait for the fleet: it ended")
-		}
-		var s report.Status
-		if err := f.json(ctx, &s, "status"); err == nil {
-			if why = unready(s); why == "" {
-				f.status = s
-				break
-			}
-		}
-		if pause(ctx, 300*time.Millisecond) != nil {
-			return fmt.Errorf("wait for the fleet: %s", why)
-		}
+	s, err := f.Wait(ctx, expected)
+	if err != nil {
+		return err
 	}
+	f.status = s
 	fmt.Printf("every gateway is programmed in every region, after %s:\n", time.Since(began).Round(100*time.Millisecond))
 	f.list()
-	for _, p := range f.status.Problems {
+	for _, p := range s.Problems {
 		fmt.Printf("  problem: %s\n", p)
 	}
-	for _, g := range f.status.Gateways {
-		if g.Cluster == entry && strings.Contains(g.Name, "mcp") {
-			f.tools = hosts(g)
-		} else if g.Cluster == entry {
-			f.models = hosts(g)
-		}
-	}
+	f.models = standalone.Gateway(s, entry, "agentgateway-route-foundry")
+	f.tools = standalone.Gateway(s, entry, "agentgateway-mcp")
 	return nil
 }
 
 func (f *fleet) list() {
 	for _, g := range f.status.Gateways {
-		fmt.Printf("  %-16s %-28s %s\n", g.Cluster, g.Name, strings.Join(hosts(g), " "))
+		fmt.Printf("  %-16s %-28s %s\n", g.Cluster, g.Name, strings.Join(standalone.Hosts(g), " "))
 	}
-}
-
-// tail is the end of a file.
-func tail(path string, n int) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	all := slices.Collect(strings.Lines(string(data)))
-	return strings.Join(all[max(0, len(all)-n):], "")
 }
 
 // grep are the lines of a file that hold a word.
@@ -183,4 +123,57 @@ func grep(path, word string) string {
 		}
 	}
 	return out.String()
+}
+
+// course is what became of the drill, and when; what did not happen has no time.
+type course struct {
+	status                   v1alpha1.DrillStatus
+	lost, restored, returned time.Time
+}
+
+// drill starts the drill and follows it to its end.
+func (f *fleet) drill(ctx context.Context) (course, error) {
+	if _, err := f.Nave(ctx, "drill", "start", drillName); err != nil {
+		return course{}, err
+	}
+	shown := 0
+	for {
+		if err := pause(ctx, drillPeriod); err != nil {
+			return course{}, err
+		}
+		var c course
+		if err := f.JSON(ctx, &c.status, "drill", "report", drillName); err != nil {
+			return course{}, err
+		}
+		for i, e := range c.status.Timeline {
+			if i >= shown {
+				fmt.Printf("  %s  %-11s %s\n", e.At.Local().Format("15:04:05.000"), e.Event, e.Message)
+			}
+			c.note(e)
+		}
+		shown = len(c.status.Timeline)
+		if c.status.Phase == v1alpha1.DrillPhaseDone {
+			return c, nil
+		}
+	}
+}
+
+func (c *course) note(e v1alpha1.DrillEvent) {
+	switch e.Event {
+	case "Lost":
+		c.lost = e.At.Time
+	case "Restored":
+		c.restored = e.At.Time
+	case "FailedBack":
+		c.returned = e.At.Time
+	}
+}
+
+// report is the drill's report as the CLI prints it.
+func (f *fleet) report(ctx context.Context) string {
+	out, err := f.Nave(ctx, "drill", "report", drillName)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	return string(out)
 }

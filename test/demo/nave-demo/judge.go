@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/test/load"
 )
 
 // phase is a part of the run.
@@ -24,34 +25,33 @@ type phase struct {
 type judgement struct {
 	course  course
 	phases  []phase
-	results []result
+	results []load.Result
 	// share is what the region served just before the loss, percent; inFlight
 	// what was in flight there, by its own count where it has one.
 	share, inFlight int
 	// slowest met the loss.
-	slowest time.Duration
-	fates   map[fate]int
-	// changed sessions have another id, restarted ones another counter.
-	sessions, changed, restarted int
+	slowest  time.Duration
+	fates    map[load.Fate]int
+	sessions load.Sessions
 }
 
-func judge(d course, results []result, agents []*agent, inFlight int, real string) judgement {
-	j := judgement{course: d, results: results, inFlight: inFlight, fates: map[fate]int{}, sessions: len(agents)}
+func judge(d course, results []load.Result, sessions load.Sessions, inFlight int, real string) judgement {
+	j := judgement{course: d, results: results, inFlight: inFlight, fates: map[load.Fate]int{}, sessions: sessions}
 	j.phases = phases(d)
 	recent, there, open := 0, 0, 0
 	for _, r := range results {
-		j.fates[r.fate]++
-		if r.ended.Before(d.lost) && r.ended.After(d.lost.Add(-2*time.Second)) {
+		j.fates[r.Fate]++
+		if r.Ended.Before(d.lost) && r.Ended.After(d.lost.Add(-2*time.Second)) {
 			recent++
-			if r.cluster == lostRegion {
+			if r.Cluster == lostRegion {
 				there++
 			}
 		}
-		if r.scheduled.Before(d.lost) && r.ended.After(d.lost) {
+		if r.Scheduled.Before(d.lost) && r.Ended.After(d.lost) {
 			open++
 		}
-		if r.ended.After(d.lost) && r.scheduled.Before(d.restored) {
-			j.slowest = max(j.slowest, r.took())
+		if r.Ended.After(d.lost) && r.Scheduled.Before(d.restored) {
+			j.slowest = max(j.slowest, r.Took())
 		}
 	}
 	if recent > 0 {
@@ -59,12 +59,6 @@ func judge(d course, results []result, agents []*agent, inFlight int, real strin
 	}
 	if real != "" {
 		j.inFlight = open
-	}
-	for _, a := range agents {
-		if !a.same() {
-			j.changed++
-		}
-		j.restarted += a.restarts
 	}
 	return j
 }
@@ -93,10 +87,10 @@ func (j judgement) verdict() error {
 		return fmt.Errorf("%w: %s served %d %% of the traffic when it was lost, less than %d %%", errInvalid, lostRegion, j.share, leastShare)
 	case j.inFlight < leastInFlight:
 		return fmt.Errorf("%w: %d requests were in flight at %s when it was lost, fewer than %d", errInvalid, j.inFlight, lostRegion, leastInFlight)
-	case j.fates[lost] > 0:
-		return fmt.Errorf("%d requests were lost", j.fates[lost])
-	case j.changed > 0:
-		return fmt.Errorf("%d of %d MCP sessions have another id", j.changed, j.sessions)
+	case j.fates[load.Lost] > 0:
+		return fmt.Errorf("%d requests were lost", j.fates[load.Lost])
+	case j.sessions.Changed > 0:
+		return fmt.Errorf("%d of %d MCP sessions have another id", j.sessions.Changed, j.sessions)
 	case verdict != v1alpha1.VerdictPass:
 		return fmt.Errorf("the drill's verdict is %s: %s", verdict, why)
 	case j.course.returned.IsZero():
@@ -113,34 +107,34 @@ func (j judgement) print(w io.Writer) {
 	fmt.Fprintln(t, "\trequests\tp50\tp99\tslowest\tserved by")
 	for _, p := range j.phases {
 		fmt.Fprintf(t, "%s\n", p.name)
-		for _, k := range kinds {
+		for _, k := range load.Kinds {
 			j.row(t, p, k)
 		}
 	}
 	_ = t.Flush() // to the terminal
-	fmt.Fprintf(w, "\nof %d requests: %d served, %d lost", len(j.results), j.fates[served], j.fates[lost])
-	fmt.Fprintf(w, "; %d streams were cut after they had begun, and said so; %d calls with an effect were under way and not sent again\n", j.fates[cut], j.fates[unrepeated])
+	fmt.Fprintf(w, "\nof %d requests: %d served, %d lost", len(j.results), j.fates[load.Served], j.fates[load.Lost])
+	fmt.Fprintf(w, "; %d streams were cut after they had begun, and said so; %d calls with an effect were under way and not sent again\n", j.fates[load.Cut], j.fates[load.Unrepeated])
 	fmt.Fprintf(w, "the slowest request that met the loss took %s\n", j.slowest.Round(time.Millisecond))
-	fmt.Fprintf(w, "MCP: %d of %d sessions kept their id; in %d the server's own counter began anew\n", j.sessions-j.changed, j.sessions, j.restarted)
+	fmt.Fprintf(w, "MCP: %d of %d sessions kept their id; in %d the server's own counter began anew\n", j.sessions.All-j.sessions.Changed, j.sessions.All, j.sessions.Restarts)
 	shown := 0
 	for _, r := range j.results {
-		if r.fate != served && shown < 10 {
+		if r.Fate != load.Served && shown < 10 {
 			shown++
-			fmt.Fprintf(w, "  %s %s after %s: %v\n", r.scheduled.Format("15:04:05.000"), r.kind, r.took().Round(time.Millisecond), r.err)
+			fmt.Fprintf(w, "  %s %s after %s: %v\n", r.Scheduled.Format("15:04:05.000"), r.Kind, r.Took().Round(time.Millisecond), r.Err)
 		}
 	}
 }
 
-func (j judgement) row(w io.Writer, p phase, k kind) {
+func (j judgement) row(w io.Writer, p phase, k load.Kind) {
 	var took []time.Duration
 	by := map[string]int{}
 	for _, r := range j.results {
-		if r.kind != k || r.ended.Before(p.from) || !r.ended.Before(p.to) {
+		if r.Kind != k || r.Ended.Before(p.from) || !r.Ended.Before(p.to) {
 			continue
 		}
-		took = append(took, r.took())
-		if r.fate == served {
-			by[cmp.Or(r.cluster, "?")]++
+		took = append(took, r.Took())
+		if r.Fate == load.Served {
+			by[cmp.Or(r.Cluster, "?")]++
 		}
 	}
 	if len(took) == 0 {

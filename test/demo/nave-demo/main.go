@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/navehq/nave/test/load"
 )
 
 const (
@@ -85,7 +87,7 @@ func demonstrate(ctx context.Context, s settings) error {
 	}
 	err = rehearse(ctx, f, s)
 	fmt.Printf("\nthe whole took %s\n", time.Since(began).Round(time.Second))
-	if s.keep && f.up() {
+	if s.keep && f.Up() {
 		f.leave()
 		return err
 	}
@@ -98,13 +100,13 @@ func rehearse(ctx context.Context, f *fleet, s settings) error {
 	if err := f.wait(ctx); err != nil {
 		return err
 	}
-	t, err := startTraffic(ctx, f, s.rate)
+	t, err := load.Start(ctx, load.Options{Rate: s.rate, Models: f.models, Tools: f.tools, Dear: f.real != "", Home: lostRegion})
 	if err != nil {
 		return err
 	}
-	defer t.stop()
+	defer t.Stop()
 	w := watch(ctx, f.stats)
-	fmt.Printf("\n%d requests a second enter at %s, by two proxies of each gateway; MCP in %d sessions\n", t.rate, entry, len(t.sessions))
+	fmt.Printf("\n%d requests a second enter at %s, by two proxies of each gateway; MCP in %d sessions\n", t.Rate(), entry, t.Sessions().All)
 	if err := pause(ctx, 5*time.Second); err != nil {
 		return err
 	}
@@ -116,8 +118,8 @@ func rehearse(ctx context.Context, f *fleet, s settings) error {
 	if err := pause(ctx, 4*time.Second); err != nil {
 		return err
 	}
-	t.stop()
-	j := judge(d, t.results(), t.sessions, w.before(d.lost), f.real)
+	t.Stop()
+	j := judge(d, t.Results(), t.Sessions(), w.before(d.lost), f.real)
 	j.print(os.Stdout)
 	fmt.Println("\nthe drill's report:")
 	fmt.Print(f.report(ctx))

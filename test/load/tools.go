@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -11,11 +11,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// sessions is how many agents hold an MCP session.
-const sessions = 21
-
-// agent holds one MCP session: the official SDK, without its retries.
-type agent struct {
+// Agent holds one MCP session: the official SDK, without its retries.
+type Agent struct {
 	session *mcp.ClientSession
 	// id is as it was given first.
 	id string
@@ -26,8 +23,10 @@ type agent struct {
 	restarts int
 }
 
-func connect(ctx context.Context, hosts []string) (*agent, error) {
-	client := mcp.NewClient(&mcp.Implementation{Name: "nave-demo", Version: "1"}, nil)
+// Connect begins a session at the proxies of a gateway, host:port each, and uses
+// them in turn.
+func Connect(ctx context.Context, hosts []string) (*Agent, error) {
+	client := mcp.NewClient(&mcp.Implementation{Name: "agent", Version: "1"}, nil)
 	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint: "http://tools/mcp", HTTPClient: &http.Client{Transport: newSpread(hosts)}, MaxRetries: -1,
 	}, nil)
@@ -37,35 +36,42 @@ func connect(ctx context.Context, hosts []string) (*agent, error) {
 	if _, err := session.ListTools(ctx, nil); err != nil {
 		return nil, fmt.Errorf("list the tools: %w", err)
 	}
-	return &agent{session: session, id: session.ID()}, nil
+	return &Agent{session: session, id: session.ID()}, nil
 }
 
-func (a *agent) close() { _ = a.session.Close() } // nothing is left to lose
+func (a *Agent) close() { _ = a.session.Close() } // nothing is left to lose
 
 // same tells whether the session is still the one that began.
-func (a *agent) same() bool { return a.id != "" && a.session.ID() == a.id }
+func (a *Agent) same() bool { return a.id != "" && a.session.ID() == a.id }
+
+// restarted is how often the server's counter began anew.
+func (a *Agent) restarted() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.restarts
+}
 
 // tool calls a tool that may be called again without harm, and checks the answer.
-func (a *agent) tool(ctx context.Context, n int) (fate, error) {
+func (a *Agent) tool(ctx context.Context, n int) (Fate, error) {
 	name, arguments, want := "add", map[string]any{"a": n, "b": 7}, n+7
 	if n%4 == 0 {
 		name, arguments, want = "slow", map[string]any{"ms": 100}, -1
 	}
 	got, err := a.call(ctx, name, arguments)
 	if err != nil {
-		return lost, err
+		return Lost, err
 	}
 	if want >= 0 && got != want {
-		return lost, fmt.Errorf("%d and 7 add up to %d", n, got)
+		return Lost, fmt.Errorf("%d and 7 add up to %d", n, got)
 	}
-	return served, nil
+	return Served, nil
 }
 
 // count calls the tool that counts the session's calls of it.
-func (a *agent) count(ctx context.Context) (fate, error) {
+func (a *Agent) count(ctx context.Context) (Fate, error) {
 	got, err := a.call(ctx, "count", map[string]any{})
 	if err != nil {
-		return unrepeated, err
+		return Unrepeated, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -73,11 +79,11 @@ func (a *agent) count(ctx context.Context) (fate, error) {
 		a.restarts++
 	}
 	a.counted = got
-	return served, nil
+	return Served, nil
 }
 
 // call gives the number in the answer, where there is one.
-func (a *agent) call(ctx context.Context, name string, arguments map[string]any) (int, error) {
+func (a *Agent) call(ctx context.Context, name string, arguments map[string]any) (int, error) {
 	result, err := a.session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
 	if err != nil {
 		return 0, err

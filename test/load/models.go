@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -17,9 +17,9 @@ const question = "In one short paragraph, what should somebody know who is going
 // models is an agent's way to models: the official SDK, without its retries.
 type models struct{ client openai.Client }
 
-func newModels(hosts []string) *models {
+func newModels(hosts []string, path string) *models {
 	return &models{openai.NewClient(
-		option.WithBaseURL("http://models/azureopenai/"), option.WithAPIKey("the-gateway-has-its-own"),
+		option.WithBaseURL("http://models"+path), option.WithAPIKey("the-gateway-has-its-own"),
 		option.WithMaxRetries(0), option.WithHTTPClient(&http.Client{Transport: newSpread(hosts)}),
 	)}
 }
@@ -31,18 +31,18 @@ func asked() openai.ChatCompletionNewParams {
 	}
 }
 
-// together is how many requests must go to the lost region at once before the
+// together is how many requests must be served at home at once before the
 // traffic begins: every proxy then reaches it, and none is still returning to it.
 const together = 16
 
-// warm waits until the lost region serves.
-func (m *models) warm(ctx context.Context) error {
+// warm waits until a cluster serves.
+func (m *models) warm(ctx context.Context, home string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
 		answers := make(chan error, together)
 		for range together {
-			go func() { answers <- m.there(ctx) }()
+			go func() { answers <- m.there(ctx, home) }()
 		}
 		var last error
 		for range together {
@@ -53,34 +53,36 @@ func (m *models) warm(ctx context.Context) error {
 		if last == nil {
 			return nil
 		}
-		if pause(ctx, 200*time.Millisecond) != nil {
-			return fmt.Errorf("wait for the models of %s to serve: %w", lostRegion, last)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the models to serve: %w", last)
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// there tells whether a request goes to the lost region.
-func (m *models) there(ctx context.Context) error {
+// there tells whether a cluster serves a request.
+func (m *models) there(ctx context.Context, home string) error {
 	seen := &sighting{}
 	_, err := m.chat(context.WithValue(ctx, sightingKey{}, seen))
-	if by := seen.cluster(); err == nil && by != lostRegion {
+	if by := seen.cluster(); err == nil && home != "" && by != home {
 		err = fmt.Errorf("%q serves", by)
 	}
 	return err
 }
 
-func (m *models) chat(ctx context.Context) (fate, error) {
+func (m *models) chat(ctx context.Context) (Fate, error) {
 	answer, err := m.client.Chat.Completions.New(ctx, asked())
 	if err != nil {
-		return lost, err
+		return Lost, err
 	}
 	if len(answer.Choices) == 0 || answer.Choices[0].Message.Content == "" {
-		return lost, errors.New("the answer is empty")
+		return Lost, errors.New("the answer is empty")
 	}
-	return served, nil
+	return Served, nil
 }
 
-func (m *models) stream(ctx context.Context) (fate, error) {
+func (m *models) stream(ctx context.Context) (Fate, error) {
 	s := m.client.Chat.Completions.NewStreaming(ctx, asked())
 	defer s.Close()
 	begun, finished := false, false
@@ -92,11 +94,11 @@ func (m *models) stream(ctx context.Context) (fate, error) {
 	}
 	switch err := s.Err(); {
 	case err != nil && begun:
-		return cut, err
+		return Cut, err
 	case err != nil:
-		return lost, err
+		return Lost, err
 	case !finished:
-		return lost, errors.New("the stream ended early and did not say so")
+		return Lost, errors.New("the stream ended early and did not say so")
 	}
-	return served, nil
+	return Served, nil
 }

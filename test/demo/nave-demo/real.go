@@ -2,81 +2,11 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 )
-
-// ports are those of the example's servers; the first is the lost region's model.
-var ports = []string{"9201", "9202", "9301", "9302"}
-
-// prepare copies the example, with ports that are free and with a real provider
-// where the environment has a key.
-func (f *fleet) prepare(example string) error {
-	if err := os.CopyFS(f.dir, os.DirFS(example)); err != nil {
-		return fmt.Errorf("copy the example: %w", err)
-	}
-	if err := os.RemoveAll(filepath.Join(f.dir, ".nave")); err != nil {
-		return fmt.Errorf("copy the example: %w", err)
-	}
-	free, err := freePorts()
-	if err != nil {
-		return err
-	}
-	var pairs []string
-	for i, p := range ports {
-		pairs = append(pairs, p, free[i])
-	}
-	f.stats = "http://127.0.0.1:" + free[0] + "/_sim/stats"
-	if err := rewrite(f.dir, strings.NewReplacer(pairs...).Replace); err != nil {
-		return err
-	}
-	return f.useReal(os.LookupEnv)
-}
-
-// freePorts gives ports below those that the system hands out by itself, so
-// that nobody is likely to take one while its server is down.
-func freePorts() ([]string, error) {
-	const first, last, tries = 20000, 32000, 100
-	var out []string
-	for range tries {
-		port := strconv.Itoa(first + rand.IntN(last-first))
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		if out = append(out, port); len(out) == len(ports) {
-			return out, nil
-		}
-	}
-	return nil, fmt.Errorf("find free ports: %d tries found %d of %d", tries, len(out), len(ports))
-}
-
-// rewrite changes every YAML file of a fleet's folder.
-func rewrite(dir string, change func(string) string) error {
-	var files []string
-	for _, pattern := range []string{"hub/*.yaml", "clusters/*/*.yaml"} {
-		some, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			return err
-		}
-		files = append(files, some...)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, []byte(change(string(data))), 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // provider is a real one that can stand in for the simulators.
 type provider struct {
