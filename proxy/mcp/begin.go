@@ -24,7 +24,7 @@ func (v *visit) begin(ctx context.Context, m *jsonrpc.Message) {
 	}
 	v.facts = f
 	v.call.Record.MCP.Session = f.Handle.Short()
-	words := v.each(ctx, v.servers, opOpen, func(string) jsonrpc.Message { return request(ownID("hello"), "initialize", nil) })
+	words := v.each(ctx, v.servers, opOpen, func(string) jsonrpc.Message { return request(helloID, "initialize", nil) })
 	var pages []catalog.Page
 	v.facts.Served = map[string]string{}
 	var failed *word

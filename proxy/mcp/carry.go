@@ -141,7 +141,7 @@ func (o *owner) open(ctx context.Context, j job) *message.Response {
 	if r := notServed(other, f); r != nil {
 		return r
 	}
-	answer := jsonrpc.Reply(ownID("hello"), j.h.hello())
+	answer := jsonrpc.Reply(helloID, j.h.hello())
 	r := withJSON(answer.Bytes())
 	setMoved(r, l)
 	return r

@@ -24,7 +24,8 @@ type fake struct {
 	sessions map[string]*state
 	inits    int
 	deleted  []string
-	told     []string // "session method params"
+	told     []string        // "session method params"
+	ids      map[string]bool // of requests, by session
 	headers  []http.Header
 	hold     chan struct{} // where set, tool "hold" waits for it to close
 	held     chan struct{} // gets one element per call that holds
@@ -39,7 +40,7 @@ type state struct {
 const tools = `[{"name":"add","annotations":{"readOnlyHint":true}},{"name":"count"},{"name":"ask"},{"name":"hold"},{"name":"holdsafe","annotations":{"idempotentHint":true}}]`
 
 func newFake(name string) *fake {
-	return &fake{name: name, tools: tools, version: "2025-06-18", sessions: map[string]*state{}, held: make(chan struct{}, 100)}
+	return &fake{name: name, tools: tools, version: "2025-06-18", sessions: map[string]*state{}, ids: map[string]bool{}, held: make(chan struct{}, 100)}
 }
 
 // forget drops all sessions, as a restart does.
@@ -102,11 +103,18 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get("Mcp-Session-Id")
 	f.mu.Lock()
 	f.headers = append(f.headers, r.Header.Clone())
+	again := strings.HasPrefix(string(m.ID), `"nave:`) && f.ids[id+string(m.ID)]
+	f.ids[id+string(m.ID)] = true
 	f.told = append(f.told, strings.TrimSpace(id+" "+r.Method+" "+m.Method+" "+string(m.Params)+string(m.Result)))
 	s := f.sessions[id]
 	f.mu.Unlock()
 	if m.Method == "initialize" {
 		f.initialize(w, m)
+		return
+	}
+	if again && !f.lone {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32600,"message":"the id was used before"}}`, m.ID)
 		return
 	}
 	if s == nil && f.lone {

@@ -108,6 +108,29 @@ func TestServerDiesUnderACall(t *testing.T) {
 	}
 }
 
+// Many calls are lost at once at a proxy that has never seen the list of tools:
+// each finds out by itself whether it may be repeated.
+func TestServerDiesUnderManyCalls(t *testing.T) {
+	fleet, east, west := pair(t, nil)
+	west.hold, east.hold = make(chan struct{}), make(chan struct{})
+	close(east.hold)
+	c := client(t, fleet.Node("east-0"))
+	got := make(chan string)
+	const calls = 40
+	for range calls {
+		go func() { got <- call(c, "holdsafe") }()
+	}
+	for range calls {
+		<-west.held
+	}
+	fleet.KillServer("west", "math")
+	for range calls {
+		if text := <-got; text != "east" {
+			t.Error(text)
+		}
+	}
+}
+
 func TestProxyDiesUnderACall(t *testing.T) {
 	fleet, east, west := pair(t, nil)
 	west.hold, east.hold = make(chan struct{}), make(chan struct{})

@@ -230,7 +230,7 @@ func (o *owner) greet(ctx context.Context, j job) (greeted, *fault) {
 	}
 	j.call = j.h.calling()
 	f := j.h.facts
-	hello := request(ownID("hello"), "initialize", catalog.Hello(catalog.Negotiate(f.Asked), f.Capabilities, f.Client))
+	hello := request(helloID, "initialize", catalog.Hello(catalog.Negotiate(f.Asked), f.Capabilities, f.Client))
 	if server.SSE {
 		return o.greetLegacy(ctx, j, hello)
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,10 +26,16 @@ func request(id jsonrpc.ID, method string, params jsontext.Value) jsonrpc.Messag
 	return jsonrpc.Message{ID: id, Method: method, Params: params}
 }
 
-// ownID is the id of a request that the gateway sends by itself; clients' ids
-// with that beginning are theirs all the same, since each answer comes on the
+// helloID is the id of the request that begins a session, of which there is one.
+var helloID = jsonrpc.StringID("nave:hello")
+
+// ownID is the id of another request that the gateway sends by itself. No id may
+// come twice in a session, and several proxies send in one; clients' ids with
+// that beginning are theirs all the same, since each answer comes on the
 // exchange of its request.
-func ownID(what string) jsonrpc.ID { return jsonrpc.StringID("nave:" + what) }
+func ownID(what string) jsonrpc.ID {
+	return jsonrpc.StringID("nave:" + what + ":" + strconv.FormatUint(rand.Uint64(), 36))
+}
 
 // upstream is a request to the server itself. What the client sent along goes
 // with it, but for its credentials and what belongs to the hop; the session,
@@ -251,7 +259,7 @@ func (o *owner) replay(h *held, method, member, value string) {
 	ctx, cancel := context.WithTimeout(o.p.life, o.p.limits.Initialise)
 	defer cancel()
 	params := jsonrpc.Set(nil, member, jsonrpc.Quote(value))
-	if _, err := o.call(ctx, j, l, request(ownID(method+" "+value), method, params)); err != nil {
+	if _, err := o.call(ctx, j, l, request(ownID(method), method, params)); err != nil {
 		o.p.log.Warn("telling a server anew what a client had set", "server", h.place.server, "method", method, "error", err)
 	}
 }
