@@ -3,6 +3,7 @@ package board
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/stream"
@@ -73,9 +74,8 @@ func (b *Board) intake(cluster string, m *member, changes []stream.Change) []str
 // take turns one pushed resource into edits of the plan; the caller holds the lock.
 func (b *Board) take(m *member, cluster string, c stream.Change) ([]plan.Edit, error) {
 	id := c.ID()
-	if id == stream.TombstoneID(stream.ID{Kind: string(assignment.KindDeclaration), Key: keyOfTombstone(id)}) {
-		m.tombstones[id] = c.Resource
-		return nil, nil
+	if key := keyOfTombstone(id); id == stream.TombstoneID(stream.ID{Kind: string(assignment.KindDeclaration), Key: key}) {
+		return nil, takeTombstone(m, cluster, key, c)
 	}
 	if c.Deleted {
 		return b.takeAway(m, cluster, id)
@@ -114,6 +114,20 @@ func (b *Board) take(m *member, cluster string, c stream.Change) ([]plan.Edit, e
 		return nil, fmt.Errorf("%s does not come from a spoke", c.Kind)
 	}
 	return nil, nil
+}
+
+// takeTombstone keeps a cluster's word that it deleted a declaration of its own;
+// who receives it holds it against the signature.
+func takeTombstone(m *member, cluster, declaration string, c stream.Change) error {
+	switch {
+	case c.Deleted:
+		delete(m.tombstones, c.ID())
+	case c.Origin != cluster || !strings.HasPrefix(declaration, cluster+"/"):
+		return fmt.Errorf("the deletion of %q: %w", declaration, errForeign)
+	default:
+		m.tombstones[c.ID()] = c.Resource
+	}
+	return nil
 }
 
 func keyOfTombstone(id stream.ID) string {
@@ -183,6 +197,9 @@ func (b *Board) takeAway(m *member, cluster string, id stream.ID) ([]plan.Edit, 
 		d := fleet.DeclarationID{Cluster: cluster, Key: body.Key}
 		return append(b.release(d), plan.DropDeclaration(d)), nil
 	case assignment.KindSealed:
+		if !strings.HasPrefix(id.Key, cluster+"/") {
+			return nil, fmt.Errorf("the secret %q: %w", id.Key, errForeign)
+		}
 		return []plan.Edit{plan.DropSealed(id.Key)}, nil
 	case assignment.KindStatus:
 		delete(m.statuses, id.Key)

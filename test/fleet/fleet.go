@@ -53,6 +53,7 @@ type Fleet struct {
 	client  *http.Client
 	log     *logs
 	server  *http.Server // the supervisor's socket
+	last    []func()
 	running sync.WaitGroup
 
 	mu       sync.Mutex
@@ -284,8 +285,15 @@ func (f *Fleet) end(before int) {
 		f.t.Logf("what the programs logged last:\n%s", f.log.tail(80))
 	}
 	_ = os.RemoveAll(f.dir)
+	for _, end := range f.last {
+		end()
+	}
 	Settle(f.t, before)
 }
+
+// OnEnd calls what ends something that the fleet made outside itself, after the
+// fleet has ended and before goroutines are counted.
+func (f *Fleet) OnEnd(end func()) { f.last = append(f.last, end) }
 
 // Settle waits until there are no more goroutines than before.
 func Settle(t testing.TB, before int) {
@@ -299,16 +307,23 @@ func Settle(t testing.TB, before int) {
 	}
 }
 
-// Until waits until f finds nothing missing any more.
-func (f *Fleet) Until(why string, missing func() error) {
-	f.t.Helper()
-	var err error
+// Await waits until nothing is missing any more, and gives what still is when
+// its patience ends.
+func Await(missing func() error) (err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if err = missing(); err == nil {
-			return
+			return nil
 		}
 	}
-	f.t.Fatalf("wait until %s: %v", why, err)
+	return err
+}
+
+// Until ends the test where something is still missing after Await.
+func (f *Fleet) Until(why string, missing func() error) {
+	f.t.Helper()
+	if err := Await(missing); err != nil {
+		f.t.Fatalf("wait until %s: %v", why, err)
+	}
 }
 
 // Status is the fleet as the hub shows it.
@@ -377,12 +392,21 @@ func (f *Fleet) Do(method, url, body string, fields ...string) (Answer, error) {
 func (f *Fleet) Expect(url string, code int, body string, fields ...string) {
 	f.t.Helper()
 	f.Until(fmt.Sprintf("GET %s %v is answered %d %q", url, fields, code, body), func() error {
-		a, err := f.Do(http.MethodGet, url, "", fields...)
-		if err == nil && (a.Code != code || body != "" && a.Body != body) {
-			err = fmt.Errorf("it is answered %d %q", a.Code, a.Body)
-		}
-		return err
+		return f.answers(url, code, body, fields...)
 	})
+}
+
+func (f *Fleet) answers(url string, code int, body string, fields ...string) error {
+	a, err := f.Do(http.MethodGet, url, "", fields...)
+	if err == nil && (a.Code != code || body != "" && a.Body != body) {
+		err = fmt.Errorf("it is answered %d %q", a.Code, a.Body)
+	}
+	return err
+}
+
+// AwaitAnswer is Expect for goroutines of a test: it gives what it missed.
+func (f *Fleet) AwaitAnswer(url string, code int) error {
+	return Await(func() error { return f.answers(url, code, "") })
 }
 
 // Dial opens a connection within the fleet's network.
