@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/spoke/translate"
 )
@@ -123,9 +125,10 @@ func (s *Spoke) report(ctx context.Context) error {
 		case <-s.reported:
 		}
 		t := *s.desk.current.Load()
-		facts := map[string]translate.Facts{}
+		facts, tables := map[string]translate.Facts{}, map[string]table.Table{}
 		for _, name := range t.Tables() {
 			facts[name] = translate.Facts{}
+			tables[name], _, _ = t.Table(name)
 		}
 		for _, p := range s.publisher.Proxies() {
 			f, ok := facts[p.Table]
@@ -139,6 +142,7 @@ func (s *Spoke) report(ctx context.Context) error {
 				f.Programmed++
 			}
 			f.Addresses = append(f.Addresses, hosts(p.Facts.Listeners)...)
+			f.Elsewhere = elsewhere(f.Elsewhere, tables[p.Table], p.Facts.Listeners)
 			if p.Facts.Error != "" {
 				f.Error = p.Facts.Error
 			}
@@ -158,6 +162,23 @@ func hosts(listeners map[string][]string) []string {
 		}
 	}
 	return nil
+}
+
+// elsewhere adds the listeners that are not at the port that the table gives.
+func elsewhere(known map[string]string, t table.Table, listeners map[string][]string) map[string]string {
+	for l := range table.Each[*table.Listener](t) {
+		for _, u := range listeners[l.Section] {
+			parsed, err := url.Parse(u)
+			if err != nil || parsed.Port() == strconv.Itoa(int(l.Port)) {
+				continue
+			}
+			if known == nil {
+				known = map[string]string{}
+			}
+			known[l.Section] = u
+		}
+	}
+	return known
 }
 
 // tell tells the hub about the cluster.

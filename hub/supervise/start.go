@@ -52,7 +52,7 @@ func (s *Supervisor) startHub(ctx context.Context) error {
 	if err := os.MkdirAll(s.state("hub"), 0o700); err != nil {
 		return err
 	}
-	if err := s.addresses.settle(func(ip string) bool { return bindable(ctx, at(ip, 9443)) }); err != nil {
+	if err := s.addresses.settle(func(ip string) bool { return s.claim(ctx, ip) }); err != nil {
 		return err
 	}
 	if _, err := s.authority(); err != nil {
@@ -75,12 +75,23 @@ func (s *Supervisor) startHub(ctx context.Context) error {
 	return nil
 }
 
-func bindable(ctx context.Context, address string) bool {
+// slotPort of the hub's address is held for as long as the fleet runs, so that
+// no other fleet takes the slot while the hub is down.
+const slotPort = 9440
+
+// claim takes an address for the hub where nobody has it.
+func (s *Supervisor) claim(ctx context.Context, ip string) bool {
 	var c net.ListenConfig
-	l, err := c.Listen(ctx, "tcp", address)
+	slot, err := c.Listen(ctx, "tcp", at(ip, slotPort))
 	if err != nil {
 		return false
 	}
+	l, err := c.Listen(ctx, "tcp", at(ip, 9443))
+	if err != nil {
+		_ = slot.Close()
+		return false
+	}
+	s.slot = slot
 	return l.Close() == nil
 }
 

@@ -45,6 +45,7 @@ type Supervisor struct {
 	regions  map[string]*region
 	hub      *program
 	relay    *program
+	slot     io.Closer // holds the fleet's addresses; nil where they are shared
 	stopping bool
 	// routed is what the relay was last told.
 	routed string
@@ -184,6 +185,9 @@ func (s *Supervisor) stopAll() {
 		}
 	}
 	wg.Wait()
+	if s.slot != nil {
+		_ = s.slot.Close() // nothing was served
+	}
 }
 
 // Kill kills a region: its spoke, proxies and programs, with SIGKILL.

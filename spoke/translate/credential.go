@@ -52,7 +52,7 @@ func (s *schema) credential(l *derive.Look, r ref, m *declaredMember, auth *agen
 		out.Secret, out.Key = n.id.Name, entry
 		return out, []node{n}, nil
 	}
-	return nil, nil, &fault{m.path, v1alpha1.ReasonUnsupportedField, "its kind of credential is not built yet", "use secretRef"}
+	return nil, nil, &fault{reason: v1alpha1.ReasonUnsupportedField, message: "its kind of credential is not built yet", remedy: "use secretRef"}
 }
 
 func insertAt(i *agentgateway.InsertLocation) *table.Location {

@@ -49,6 +49,7 @@ type declaredMember struct {
 	requestTimeout table.Duration
 	connectTimeout table.Duration
 	auth           *agentgateway.BackendAuth
+	authPath       string // of auth
 	aliased        bool
 	// ambient: without a credential the provider's own chain is used.
 	ambient bool

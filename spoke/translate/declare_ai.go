@@ -95,7 +95,7 @@ func declareProvider(p *agentgateway.LLMProvider, name, path string) declaredMem
 		if i > 0 {
 			m.refuse(path+"."+a.Path, "is a second credential", "keep one of the two")
 		}
-		m.auth, m.aliased = &agentgateway.BackendAuth{SecretRef: &a.Ref}, true
+		m.auth, m.authPath, m.aliased = &agentgateway.BackendAuth{SecretRef: &a.Ref}, path+"."+a.Path, true
 	}
 	return m
 }
@@ -189,8 +189,11 @@ func (m *declaredMember) apply(c *agentgateway.Connection, ai *agentgateway.Back
 	if c.TCP != nil && m.connectTimeout == 0 {
 		m.connectTimeout = m.duration(c.TCP.ConnectTimeout, path+".tcp.connectTimeout")
 	}
-	if m.auth == nil {
-		m.auth = auth
+	if m.auth == nil && auth != nil {
+		m.auth, m.authPath = auth, path+".auth"
+		if auth.SecretRef != nil {
+			m.authPath += ".secretRef"
+		}
 	}
 	if model := m.member.Model; ai != nil && model != nil && model.Aliases == nil && model.Routes == nil {
 		model.Aliases = maps.Clone(ai.ModelAliases)

@@ -215,7 +215,7 @@ func (s *schema) tableRoots(l *derive.Look, r ref, g *gatewayState) []root {
 func (s *schema) productOfGateway(l *derive.Look, r ref, o *objects.Object) product {
 	g := s.gateways.Get(l, r)
 	if r.cluster != s.options.Cluster {
-		return product{}
+		return product{problems: s.problems(o, s.taken(l, g))}
 	}
 	if !g.owned {
 		return s.productOfStranger(o)
@@ -228,12 +228,23 @@ func (s *schema) productOfGateway(l *derive.Look, r ref, o *objects.Object) prod
 	for _, x := range g.listeners {
 		faults = append(faults, x.faults...)
 	}
+	faults = append(faults, s.taken(l, g)...)
 	p.problems = s.problems(o, faults)
 	if g.accepted.status != "True" && len(faults) == 0 && len(o.Invalid) == 0 {
 		p.problems = s.problems(o, []fault{waiting(g.accepted)})
 	}
 	p.status = &objects.Status{Key: r.Key, Generation: o.Generation, Value: s.gatewayStatus(l, r, o, g)}
 	return p
+}
+
+// taken are the faults of ports that the proxies here could not have.
+func (s *schema) taken(l *derive.Look, g *gatewayState) []fault {
+	facts, _ := s.facts.Get(l, g.table)
+	var out []fault
+	for _, x := range g.listeners {
+		out = append(out, x.taken(facts.Elsewhere[x.name])...)
+	}
+	return out
 }
 
 // productOfStranger tells of a Gateway that nobody serves: in a folder there is
@@ -261,7 +272,7 @@ func (s *schema) gatewayStatus(l *derive.Look, r ref, o *objects.Object, g *gate
 		}
 	}
 	for _, x := range g.listeners {
-		status.Listeners = append(status.Listeners, x.status(o.Generation, programmed))
+		status.Listeners = append(status.Listeners, x.status(o.Generation, programmed, x.taken(facts.Elsewhere[x.name])))
 	}
 	return status
 }

@@ -96,6 +96,9 @@ func (s *schema) reach(l *derive.Look, r ref, m *declaredMember, policies backen
 	}
 	a, needs, f := s.credential(l, owner, m, auth)
 	if f != nil {
+		if auth == m.auth {
+			f.field = cmp.Or(f.field, m.authPath)
+		}
 		return f
 	}
 	i.instance.Auth, i.needs = a, uniqueNodes(append(i.needs, needs...))

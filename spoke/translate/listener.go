@@ -23,6 +23,7 @@ var ownPorts = []gwv1.PortNumber{15000, 15020, 15021, 15443}
 // listenerState is one listener as this cluster sees it.
 type listenerState struct {
 	name     string
+	path     string
 	hostname string
 	port     uint16
 	protocol gwv1.ProtocolType
@@ -58,7 +59,7 @@ func (s *schema) deriveListeners(l *derive.Look, r ref, gw *gwv1.Gateway) []list
 
 func (s *schema) deriveListener(l *derive.Look, r ref, spec *gwv1.Listener, path string) listenerState {
 	x := listenerState{
-		name: string(spec.Name), port: uint16(spec.Port), protocol: spec.Protocol,
+		name: string(spec.Name), path: path, port: uint16(spec.Port), protocol: spec.Protocol,
 		accepted:   yes(v1alpha1.ConditionAccepted, string(gwv1.ListenerReasonAccepted), "is valid"),
 		conflicted: no(string(gwv1.ListenerConditionConflicted), string(gwv1.ListenerReasonNoConflicts), "no other listener is like it"),
 		resolved:   yes(string(gwv1.ListenerConditionResolvedRefs), string(gwv1.ListenerReasonResolvedRefs), "all references are resolved"),
@@ -218,8 +219,23 @@ func (s *schema) admits(l *derive.Look, gateway ref, x *listenerState, namespace
 	return namespace == gateway.Namespace
 }
 
-func (x *listenerState) status(generation int64, gateway condition) gwv1.ListenerStatus {
+// taken is the fault that a proxy answers at another port than the listener's;
+// elsewhere is where, "" for no such fault.
+func (x *listenerState) taken(elsewhere string) []fault {
+	if elsewhere == "" {
+		return nil
+	}
+	return []fault{{
+		x.path + ".port", "PortUnavailable", fmt.Sprintf("port %d is taken; a proxy answers at %s instead", x.port, elsewhere),
+		"end what has the port, or choose another",
+	}}
+}
+
+func (x *listenerState) status(generation int64, gateway condition, faults []fault) gwv1.ListenerStatus {
 	programmed := condition{v1alpha1.ConditionProgrammed, gateway.status, gateway.reason, gateway.message}
+	if len(faults) > 0 {
+		programmed.message += "; " + join(faults)
+	}
 	if !x.serves {
 		programmed = no(v1alpha1.ConditionProgrammed, string(gwv1.ListenerReasonInvalid), "is not served; see the other conditions")
 	}

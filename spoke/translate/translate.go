@@ -53,6 +53,9 @@ type Facts struct {
 	Proxies, Programmed int
 	// Addresses are where the Gateway is reached: IP addresses or host names.
 	Addresses []string
+	// Elsewhere are the listeners whose port could not be had, by name, with the
+	// URL at which a proxy answers instead.
+	Elsewhere map[string]string
 	// Error is a proxy's NACK, or why none runs.
 	Error string
 }
