@@ -133,7 +133,7 @@ func candidate(cluster string, provider table.Provider, local bool) pick.Choice 
 	return pick.Choice{Candidate: pick.Candidate{Backend: "b", Member: m, Instance: i, Cluster: cluster, Local: local}}
 }
 
-func serve(t *testing.T, s *sender, path, body string) (*exchange, *observe.Record) {
+func serve(t *testing.T, s *sender, path, body string, change ...func(*forward.Call)) (*exchange, *observe.Record) {
 	t.Helper()
 	x := &exchange{request: &message.Request{Method: "POST", Path: path, Body: strings.NewReader(body), ContentLength: int64(len(body))}}
 	x.request.Header.Add("Authorization", "Bearer clients-own")
@@ -147,6 +147,9 @@ func serve(t *testing.T, s *sender, path, body string) (*exchange, *observe.Reco
 			}
 			return nil
 		},
+	}
+	for _, f := range change {
+		f(call)
 	}
 	llm.New(llm.Options{Sender: s}).Serve(context.Background(), call)
 	return x, rec
@@ -275,6 +278,40 @@ func TestWhatRefersToAProvidersStateIsNotMoved(t *testing.T) {
 	x, _ := serve(t, s, "/v1/responses", `{"model":"m","input":"x","previous_response_id":"resp_1"}`)
 	if len(s.sent) != 1 || x.status != 503 {
 		t.Errorf("asked %v and answers %d, want the one and its failure", s.sent, x.status)
+	}
+}
+
+func TestWhatDoesNotMoveSetsNobodyAside(t *testing.T) {
+	cases := map[string]struct {
+		triggers []table.Trigger
+		first    reply
+		status   int
+		evidence int // outcomes that are told of the first candidate
+	}{
+		"429 where only 5xx moves": {[]table.Trigger{table.OnServer}, reply{status: 429, kind: jsonDoc, body: "{}"}, 429, 0},
+		"refused where only 5xx":   {[]table.Trigger{table.OnServer}, reply{err: errRefused}, 503, 0},
+		"500 where only 429 moves": {[]table.Trigger{table.OnRateLimit}, reply{status: 500, kind: jsonDoc, body: "{}"}, 500, 0},
+		"500 where 5xx moves":      {[]table.Trigger{table.OnServer}, reply{status: 500, kind: jsonDoc, body: "{}"}, 200, 2},
+		"429 where all moves":      {nil, reply{status: 429, kind: jsonDoc, body: "{}"}, 200, 2},
+	}
+	for name, c := range cases {
+		s := two(c.first, reply{status: 200, kind: jsonDoc, body: whole})
+		x, _ := serve(t, s, "/v1/chat/completions", asked, func(call *forward.Call) { call.Backend.Failover.Triggers = c.triggers })
+		if x.status != c.status || len(s.done) != c.evidence || c.status != 200 && len(s.sent) != 1 {
+			t.Errorf("%s: %d after asking %v with evidence %+v, want %d and %d pieces of it", name, x.status, s.sent, s.done, c.status, c.evidence)
+		}
+	}
+}
+
+func TestAProjectIsInThePath(t *testing.T) {
+	s := two(reply{status: 200, kind: jsonDoc, body: whole}, reply{})
+	s.order[0].Member.Model = &table.Model{Provider: table.Azure, Project: "agents", Model: "deployed"}
+	_, rec := serve(t, s, "/v1/chat/completions", asked)
+	if want := "/api/projects/agents/openai/v1/chat/completions"; s.paths[0] != want || rec.LLM.Provider != "azure.openai" {
+		t.Errorf("a project is asked at %s as %q, want %s", s.paths[0], rec.LLM.Provider, want)
+	}
+	if got := s.heads[0].Get("api-key"); got != "key-of-provider" {
+		t.Errorf("the key is %q", got)
 	}
 }
 

@@ -45,9 +45,9 @@ func (x *exchange) Dropped() []string { return nil }
 
 // Stream follows events of chat completions, completions or responses.
 func (x *exchange) Stream(time.Time) dialect.Stream {
-	s := stream{op: x.f.Op, includeUsage: x.f.IncludeUsage, inputBytes: x.f.InputBytes}
+	s := stream{includeUsage: x.f.IncludeUsage, inputBytes: x.f.InputBytes}
 	if x.f.Op == dialect.Responses {
-		return &responses{s}
+		return &responses{stream: s}
 	}
 	return &s
 }
@@ -57,7 +57,7 @@ func (x *exchange) Answer(body []byte, _ time.Time) (dialect.Answer, error) {
 	if x.f.Op == dialect.Models {
 		return dialect.Answer{Body: body}, nil
 	}
-	s := responses{stream{op: x.f.Op, inputBytes: x.f.InputBytes}}
+	s := responses{stream: stream{inputBytes: x.f.InputBytes}}
 	a := answer{s: &s}
 	if err := a.read(body); err != nil {
 		return dialect.Answer{}, failure.Broken(chat.CodeBadAnswer, "the provider's answer is not valid: "+err.Error())

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/navehq/nave/proxy/llm/chat"
-	"github.com/navehq/nave/proxy/llm/dialect"
 	"github.com/navehq/nave/proxy/llm/dialect/scan"
 	"github.com/navehq/nave/proxy/llm/usage"
 )
@@ -160,18 +159,24 @@ func errorCode(e *chat.Error) string {
 	return e.Code
 }
 
-// AppendStreamError writes the event that ends a begun stream with an error.
-func AppendStreamError(dst []byte, op dialect.Operation, e *chat.Error) []byte {
-	if op != dialect.Responses {
-		dst = append(dst, "data: "...)
-		return append(AppendError(dst, e), "\n\n"...)
-	}
+// AppendStreamError writes the event that ends a begun stream of completions
+// with an error.
+func AppendStreamError(dst []byte, e *chat.Error) []byte {
+	dst = append(dst, "data: "...)
+	return append(AppendError(dst, e), "\n\n"...)
+}
+
+// AppendResponsesError writes the event, by its number in the stream, that ends
+// a begun response with an error.
+func AppendResponsesError(dst []byte, e *chat.Error, number int64) []byte {
 	dst = append(dst, "event: error\ndata: {\"type\":\"error\",\"code\":"...)
 	dst = appendOrNull(dst, cmp.Or(errorCode(e), errorType(e)))
 	dst = append(dst, `,"message":`...)
 	dst = scan.AppendQuoted(dst, e.Message)
 	dst = append(dst, `,"param":`...)
 	dst = appendOrNull(dst, e.Param)
+	dst = append(dst, `,"sequence_number":`...)
+	dst = strconv.AppendInt(dst, number, 10)
 	return append(dst, "}\n\n"...)
 }
 

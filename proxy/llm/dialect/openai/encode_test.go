@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/navehq/nave/proxy/llm/chat"
-	"github.com/navehq/nave/proxy/llm/dialect"
 	"github.com/navehq/nave/proxy/llm/dialect/openai"
 )
 
@@ -26,7 +25,7 @@ func TestErrors(t *testing.T) {
 		if got := string(openai.AppendError(nil, &tc.e)); got != tc.want {
 			t.Errorf("%s: %s", tc.why, got)
 		}
-		stream := string(openai.AppendStreamError(nil, dialect.Chat, &tc.e))
+		stream := string(openai.AppendStreamError(nil, &tc.e))
 		if stream != "data: "+tc.want+"\n\n" {
 			t.Errorf("%s, in a stream: %s", tc.why, stream)
 		}

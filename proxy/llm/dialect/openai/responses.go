@@ -14,6 +14,8 @@ import (
 // responses follows the events of a streamed response and lets them pass.
 type responses struct {
 	stream
+	// next is the number of the event that comes after those that have passed.
+	next int64
 }
 
 func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
@@ -28,8 +30,10 @@ func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
 		// Some compatible servers send it; it ends nothing here.
 		return nil, n
 	}
+	number := s.next
 	kind, meaningful, err := s.readEvent(data)
 	if err != nil {
+		s.next = number
 		return nil, dialect.Note{Err: failure.BrokenEvent(ev.Whole(), err)}
 	}
 	if kind == "" {
@@ -37,6 +41,7 @@ func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
 	}
 	switch kind {
 	case "error", "response.failed", "":
+		s.next = number
 		return nil, dialect.Note{Err: failure.InStream(data)}
 	case "response.completed", "response.incomplete":
 		s.done = true
@@ -48,6 +53,7 @@ func (s *responses) Event(ev sse.Event) (out []byte, n dialect.Note) {
 	case "response.output_item.done":
 		meaningful = true
 	}
+	s.next++
 	return s.pass(ev), dialect.Note{Meaningful: meaningful, Done: s.done}
 }
 
@@ -72,11 +78,17 @@ func (s *responses) readEvent(data []byte) (kind string, meaningful bool, err er
 			meaningful = k.meaningful
 		case "response":
 			s.response(&c)
+		case "sequence_number":
+			if n, ok := scan.Int(c.Skip()); ok {
+				s.next = n
+			}
 		default:
 			c.Skip()
 		}
 	}
 }
+
+func (s *responses) Fail(e *chat.Error) []byte { return AppendResponsesError(nil, e, s.next) }
 
 // response reads the response object that the first and last events hold.
 func (s *responses) response(c *scan.Cursor) {

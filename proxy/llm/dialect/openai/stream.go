@@ -14,7 +14,6 @@ import (
 // stream follows a chat completion's or a completion's events and lets them
 // pass as they are, but for a usage that the client did not ask for.
 type stream struct {
-	op           dialect.Operation
 	includeUsage bool
 	inputBytes   int
 
@@ -83,7 +82,7 @@ func (s *stream) End() ([]byte, dialect.Note) {
 	return nil, dialect.Note{Err: failure.Broken(chat.CodeTruncated, "the provider's stream ended before its answer did")}
 }
 
-func (s *stream) Fail(e *chat.Error) []byte { return AppendStreamError(nil, s.op, e) }
+func (s *stream) Fail(e *chat.Error) []byte { return AppendStreamError(nil, e) }
 
 func (s *stream) Summary() dialect.Summary {
 	sum := s.sum

@@ -121,7 +121,7 @@ func (s *anthropicStream) write(chunks []chat.Chunk, err *chat.Error) (out []byt
 }
 
 func (s *anthropicStream) Fail(e *chat.Error) []byte {
-	return openai.AppendStreamError(nil, dialect.Chat, e)
+	return openai.AppendStreamError(nil, e)
 }
 
 // Summary estimates what was not reported. The first event already reports a
