@@ -133,8 +133,11 @@ func (f *fleet) start(e *entraDouble) error {
 		return err
 	}
 	f.hosts[e.host] = host{Host: e.host, Port: 443, Address: e.server.Listener.Addr().String(), CAFile: filepath.Join(f.dir, "ca.pem")}
+	// Addresses of its own, whatever other fleets of this machine lose theirs.
+	slot := fmt.Sprintf(`{"slot": %d, "clusters": {}, "processes": {}}`, 20+os.Getpid()%200)
 	for path, text := range map[string]string{
-		"ca.pem": string(certificates.PEM()), "hub/clusters.yaml": clusters,
+		".nave/addresses.json": slot,
+		"ca.pem":               string(certificates.PEM()), "hub/clusters.yaml": clusters,
 		"clusters/east/gateway.yaml": gateway, "clusters/west/gateway.yaml": gateway,
 	} {
 		if err := f.write(path, []byte(text)); err != nil {
@@ -208,6 +211,11 @@ func (f *fleet) ready() error {
 		return f.entry != "" && f.far != ""
 	}) {
 		return errors.New("start the fleet: its gateways are not programmed after 30 s; see up.log")
+	}
+	for _, proxy := range []string{f.entry, f.far} {
+		if !strings.HasSuffix(proxy, ":8080") || ask(port(proxy, admin)+"/config_dump") == "" {
+			return fmt.Errorf("start the fleet: the ports at %s are taken", proxy)
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ spec:
   ai:
     groups:
 {{range .Providers}}    - providers:
-      - name: {{.Name}}
+      - name: {{.Member}}
         {{.Says}}
 {{if .Host}}        host: {{.Host}}
         port: {{.Port}}
@@ -92,10 +93,11 @@ stringData: {Authorization: {{.Key}}}
 {{end}}{{end}}---
 `))
 
-// written is a provider as the template has it.
+// written is a provider as the template has it. In each cluster the first is
+// Member NAME-0 and so on, which pairs those of one place with one another.
 type written struct {
-	Name, Says, Host, Auth, Key, Secret string
-	Port                                int
+	Member, Says, Host, Auth, Key, Secret string
+	Port                                  int
 }
 
 // declare puts backends into the fleet's folder and waits until the proxies obey
@@ -103,7 +105,7 @@ type written struct {
 func declare(t *testing.T, backends ...backend) {
 	t.Helper()
 	texts := map[string]*bytes.Buffer{here: {}, there: {}}
-	want := map[string][]string{}
+	want := map[string][]wanted{}
 	running.mu.Lock()
 	for _, b := range backends {
 		parts := map[string][]written{}
@@ -113,10 +115,11 @@ func declare(t *testing.T, backends ...backend) {
 				p.cluster = here
 			}
 			w, name := b.stand(t, i, p)
+			w.Member = fmt.Sprintf("%s-%d", b.name, len(parts[p.cluster]))
 			parts[p.cluster] = append(parts[p.cluster], w)
 			for _, cluster := range []string{here, there} {
 				if name != "" {
-					want[cluster] = append(want[cluster], "host "+name+" -> ")
+					want[cluster] = append(want[cluster], wanted{resource: "host " + name + " -> "})
 				}
 			}
 		}
@@ -125,14 +128,13 @@ func declare(t *testing.T, backends ...backend) {
 			if err := manifest.Execute(texts[cluster], data); err != nil {
 				t.Fatal(err)
 			}
-			want[cluster] = append(want[cluster], "backend AgentgatewayBackend llm/"+b.name+" ")
-			for _, other := range parts {
-				for _, w := range other {
-					want[here] = append(want[here], "member "+w.Name+" ")
-				}
+			w := wanted{resource: "backend AgentgatewayBackend llm/" + b.name + " "}
+			for cluster := range parts {
+				w.lines = append(w.lines, "at "+cluster)
 			}
+			want[here], want[cluster] = append(want[here], w), append(want[cluster], w)
 		}
-		want[here] = append(want[here], "rule HTTPRoute llm/"+b.name+"/")
+		want[here] = append(want[here], wanted{resource: "rule HTTPRoute llm/" + b.name + "/"})
 	}
 	err := running.writeHosts()
 	running.mu.Unlock()
@@ -146,24 +148,25 @@ func declare(t *testing.T, backends ...backend) {
 		t.Fatal(err)
 	}
 	for cluster, list := range want {
-		obeyed(t, cluster, list)
+		obeyed(t, cluster, list...)
 	}
 }
 
 // stand puts a simulator behind a provider and gives its manifest, and the name
 // by which hosts.yaml leads there.
 func (b *backend) stand(t *testing.T, i int, p *provider) (written, string) {
-	w := written{Name: fmt.Sprintf("%s-%d", b.name, i), Says: p.says, Auth: p.auth, Key: p.key, Port: 8000}
+	name := fmt.Sprintf("%s-%d", b.name, i)
+	w := written{Says: p.says, Auth: p.auth, Key: p.key, Port: 8000}
 	h := host{Host: p.host, Port: 443}
 	if p.host == "" {
-		w.Host = w.Name + ".test"
+		w.Host = name + ".test"
 		h.Host, h.Port, h.Plaintext = w.Host, w.Port, true
 	} else {
 		h.CAFile = running.dir + "/ca.pem"
 	}
 	if p.key != "" {
 		running.secrets = append(running.secrets, p.key)
-		w.Secret = w.Name
+		w.Secret = name
 		w.Auth = "{secretRef: {name: " + w.Secret + "}}"
 	}
 	h.Address = stand(t, p)
@@ -197,18 +200,43 @@ func stand(t *testing.T, p *provider) string {
 	return server.Listener.Addr().String()
 }
 
+// wanted is a resource of a table, as it is printed: the beginning of its line,
+// and the first words of lines that are to be below it.
+type wanted struct {
+	resource string
+	lines    []string
+}
+
+func (w wanted) in(dump string) bool {
+	_, rest, found := strings.Cut(dump, "\n"+w.resource)
+	if !found {
+		return false
+	}
+	var below []string
+	for i, line := range strings.Split(rest, "\n") {
+		if i > 0 && !strings.HasPrefix(line, " ") {
+			break
+		}
+		below = append(below, strings.TrimSpace(line)+" ")
+	}
+	return !slices.ContainsFunc(w.lines, func(want string) bool {
+		return !slices.ContainsFunc(below, func(line string) bool { return strings.HasPrefix(line, want+" ") })
+	})
+}
+
 // obeyed waits until a cluster's proxy obeys all that is wanted.
-func obeyed(t *testing.T, cluster string, want []string) {
+func obeyed(t *testing.T, cluster string, want ...wanted) {
 	t.Helper()
 	proxy := running.entry
 	if cluster == there {
 		proxy = running.far
 	}
-	missing, dump := "", ""
+	var missing wanted
+	dump := ""
 	if !eventually(15*time.Second, func() bool {
 		dump = ask(port(proxy, admin) + "/config_dump")
 		for _, w := range want {
-			if !strings.Contains(dump, w) {
+			if !w.in(dump) {
 				missing = w
 				return false
 			}
@@ -216,7 +244,7 @@ func obeyed(t *testing.T, cluster string, want []string) {
 		return true
 	}) {
 		kept := running.write("dump-"+cluster+".txt", []byte(dump))
-		t.Fatalf("the proxy of %s does not obey %q; what it obeys is in dump-%s.txt (%v)", cluster, missing, cluster, kept)
+		t.Fatalf("the proxy of %s does not obey %+v; what it obeys is in dump-%s.txt (%v)", cluster, missing, cluster, kept)
 	}
 }
 
