@@ -23,8 +23,14 @@ import (
 	"github.com/navehq/nave/hub/rehearse"
 )
 
-// maxBody bounds what the API reads.
-const maxBody = 64 << 10
+// Bounds of what the API takes: bytes of a body, and the life of an order.
+const (
+	maxBody = 64 << 10
+	maxLife = 366 * 24 * time.Hour
+)
+
+// errRequest is the cause where a request says nothing that can be done.
+var errRequest = errors.New("cannot be read as a request")
 
 // openToken keeps the secret of the CLI, made at the first start.
 func (h *Hub) openToken() error {
@@ -120,8 +126,11 @@ func sameSite(next http.Handler) http.Handler {
 func answer(w http.ResponseWriter, v any, err error) {
 	if err != nil {
 		code := http.StatusConflict
-		if errors.Is(err, rehearse.ErrUnknown) {
+		switch {
+		case errors.Is(err, rehearse.ErrUnknown), errors.Is(err, errNoSpoke):
 			code = http.StatusNotFound
+		case errors.Is(err, errRequest):
+			code = http.StatusBadRequest
 		}
 		http.Error(w, err.Error(), code)
 		return
@@ -143,7 +152,10 @@ func (h *Hub) takeOrder(r *http.Request) (any, error) {
 		Seconds int    `json:"seconds"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
-		return nil, fmt.Errorf("read the order: %w", err)
+		return nil, fmt.Errorf("read the order: %w: %w", errRequest, err)
+	}
+	if o.Seconds < 0 || int64(o.Seconds) > int64(maxLife/time.Second) {
+		return nil, fmt.Errorf("read the order: %w: %d seconds are none that an order can last", errRequest, o.Seconds)
 	}
 	life := time.Duration(o.Seconds) * time.Second
 	done := map[string]string{"done": o.Verb}
@@ -161,7 +173,7 @@ func (h *Hub) takeOrder(r *http.Request) (any, error) {
 	case "confirm":
 		return done, h.board.Confirm(o.Cluster)
 	}
-	return nil, fmt.Errorf("order %q is none of cordon, uncordon, drain, freeze, unfreeze, confirm", o.Verb)
+	return nil, fmt.Errorf("order %q: %w: it is none of cordon, uncordon, drain, freeze, unfreeze, confirm", o.Verb, errRequest)
 }
 
 func (h *Hub) makeToken(r *http.Request) (any, error) {
@@ -169,7 +181,7 @@ func (h *Hub) makeToken(r *http.Request) (any, error) {
 		Cluster string `json:"cluster"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
+		return nil, fmt.Errorf("read the request: %w: %w", errRequest, err)
 	}
 	token, err := h.authority.CreateToken(ask.Cluster, time.Hour)
 	return map[string]string{"token": token}, err
@@ -182,7 +194,7 @@ func (h *Hub) explain(ctx context.Context, backend, from string) ([]report.Expla
 		return nil, err
 	}
 	var out []report.Explanation
-	var last error
+	last := fmt.Errorf("cluster %q %w", from, errNoSpoke)
 	for _, c := range h.board.Clusters() {
 		if from != "" && c.Name != from {
 			continue
