@@ -52,6 +52,9 @@ func (p *Publisher) one(x *proxy, c stream.Change) error {
 		}
 		// Who it is, its certificate says.
 		f.ID, f.Tenant = x.name.Proxy, x.name.Tenant
+		if f.Gateway != "" {
+			f.Gateway = x.table
+		}
 		p.mu.Lock()
 		x.facts = &f
 		p.mu.Unlock()

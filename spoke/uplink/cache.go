@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,17 @@ func (c *cache) load() stored {
 		}
 		return stored{}
 	}
+	was := len(k.Resources)
+	k.Resources = slices.DeleteFunc(k.Resources, damaged)
+	if n := was - len(k.Resources); n > 0 {
+		c.log.Warn("begin without a part of the last good assignment", "resources", n)
+	}
 	return k
+}
+
+// damaged resources are left out: the hub would take them for what it sent.
+func damaged(r stream.Resource) bool {
+	return r.Kind == "" || r.Key == "" || stream.HashOf(r.Payload) != r.Hash
 }
 
 func (c *cache) save(k stored) {

@@ -192,6 +192,9 @@ func (u *Uplink) one(c stream.Change) ([]Change, error) {
 	delete(u.waiting, id)
 	if c.Deleted {
 		delete(u.held, id)
+		if c.Kind == string(assignment.KindPeer) {
+			delete(u.signers, c.Key) // who has left the fleet signs nothing any more
+		}
 		return []Change{{Kind: assignment.Kind(c.Kind), Key: c.Key}}, nil
 	}
 	r, err := assignment.Decode(assignment.Kind(c.Kind), c.Key, c.Payload)
