@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/hub/board"
@@ -231,7 +232,7 @@ func (h *Hub) latency() []report.Path {
 
 // status is what is known of the fleet.
 func (h *Hub) status() report.Status {
-	s := report.Status{Clusters: []report.Cluster{}, Gateways: []report.Gateway{}, Routes: []report.Object{}, Backends: []report.Object{}, Problems: h.platform.Problems()}
+	s := report.Status{Clusters: []report.Cluster{}, Gateways: []report.Gateway{}, Routes: []report.Object{}, Backends: []report.Object{}, Problems: append([]objects.Problem{}, h.platform.Problems()...)}
 	for _, m := range h.board.Members() {
 		s.Clusters = append(s.Clusters, h.cluster(m))
 		var proxies []assignment.ProxyFacts

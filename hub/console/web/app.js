@@ -37,7 +37,7 @@ function showLatency(paths) {
   table($("latency"), ["from \\ to", ...names], names.map((from) => [from, ...names.map((to) => {
     const found = paths.filter((p) => p.from === from && p.to === to);
     if (!found.length) return from === to ? "·" : "unknown";
-    return found.map((p) => (p.lost ? "no answer" : `${p.rttMilliseconds.toFixed(1)} ms, ${Math.round(p.ageSeconds)} s old`)).join(" · ");
+    return found.map((p) => `${p.measure}: ${p.lost ? "no answer" : `${p.rttMilliseconds.toFixed(1)} ms, ${Math.round(p.ageSeconds)} s old`}`).join("\n");
   })]));
 }
 
@@ -69,6 +69,8 @@ async function refresh() {
       const r = (d.report && d.report.requests) || {};
       return [name, d.phase, d.verdict || "", r.ok ?? "", r.failed ?? "", r.retried ?? "", r.lost ?? ""];
     }));
+    table($("orders"), ["order", "cluster", "by", "why", "until"], (status.orders || []).map((o) => [
+      o.kind, o.cluster || "the fleet", o.who, o.why || "", o.expires ? new Date(o.expires).toLocaleString() : ""]));
     const problems = node("ul");
     status.problems.forEach((p) => problems.append(node("li", [p.cluster, p.file, p.object, p.field, p.message, p.remedy].filter(Boolean).join(" · "))));
     $("problems").replaceChildren(status.problems.length ? problems : node("p", "none", "dim"));
