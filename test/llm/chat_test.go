@@ -1,12 +1,15 @@
 package llm_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/responses"
+	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/navehq/nave/test/simulators/model"
 )
@@ -35,7 +38,7 @@ func TestOpenAI(t *testing.T) {
 				if r.Credential != "bearer" || !strings.HasPrefix(r.Path, "/v1/") || r.Status != 200 && r.Model != "unheard-of" {
 					t.Errorf("%s %s came with a %s, answered %d", r.Method, r.Path, r.Credential, r.Status)
 				}
-				if want := map[string]string{"compatible": "compatible-0.test:8000", "openai": "api.openai.com"}[name]; r.Host != want {
+				if want := map[string]string{"compatible": running.name(name) + "-0.test:8000", "openai": "api.openai.com"}[name]; r.Host != want {
 					t.Errorf("the provider is called %q, want %q", r.Host, want)
 				}
 			}
@@ -146,5 +149,97 @@ func TestModelsAsDeclared(t *testing.T) {
 	check(t, err)
 	if got.Model != "gpt-5.4" {
 		t.Errorf("smart is %q, want gpt-5.4", got.Model)
+	}
+}
+
+// A word reaches the client when it is said, not when the answer is whole; and a
+// client that leaves takes its request away from the provider.
+func TestClientLeaves(t *testing.T) {
+	speaks, one := openAI("sk-leaves-one-1f2e3d", model.Fault{Kind: model.Stall, After: 3})
+	translated, two := anthropic("sk-ant-leaves-two-4c5b6a", model.Fault{Kind: model.Stall, After: 3})
+	declare(t, backend{name: "leaves-openai", providers: []provider{one}}, backend{name: "leaves-anthropic", providers: []provider{two}})
+	for name, sim := range map[string]*model.Simulator{"leaves-openai": speaks, "leaves-anthropic": translated} {
+		ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
+		stream := client(name, nil).Chat.Completions.NewStreaming(ctx, question("hello there in 30 words"))
+		words := 0
+		for words < 3 && stream.Next() {
+			for _, c := range stream.Current().Choices {
+				words += model.Tokens(c.Delta.Content)
+			}
+		}
+		if words != 3 || stream.Err() != nil {
+			t.Errorf("%s: %d words came, then %v", name, words, stream.Err())
+		}
+		leave()
+		if !eventually(5*time.Second, func() bool { s := sim.Stats(); return s.Aborted == 1 && s.InFlight == 0 }) {
+			t.Errorf("%s: the provider goes on for nobody: %+v", name, sim.Stats())
+		}
+	}
+}
+
+// What a client may ask of a chat completion, Anthropic is asked in its own
+// words, and answers in the client's.
+func TestAnthropicAnswersAsOpenAI(t *testing.T) {
+	sim, p := anthropic("sk-ant-words-99aa88bb")
+	declare(t, backend{name: "words", providers: []provider{p}})
+	schema := map[string]any{"type": "object", "required": []string{"name", "size"}, "additionalProperties": false,
+		"properties": map[string]any{"name": map[string]any{"type": "string"}, "size": map[string]any{"type": "integer"}}}
+	cases := map[string]struct {
+		text   string
+		change func(*openai.ChatCompletionNewParams)
+		want   string // the text, or the names of the tools
+		finish string
+	}{
+		"plain": {"hello", func(*openai.ChatCompletionNewParams) {}, "anthropic in westus2 heard: hello", "stop"},
+		"limit": {"one two three", func(p *openai.ChatCompletionNewParams) { p.MaxCompletionTokens = openai.Int(3) }, "anthropic in westus2", "length"},
+		"stop":  {"one two three", func(p *openai.ChatCompletionNewParams) { p.Stop.OfString = openai.String(" two") }, "anthropic in westus2 heard: one", "stop"},
+		"schema": {`Give me "Paris" and 2`, func(p *openai.ChatCompletionNewParams) {
+			p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "city", Schema: schema, Strict: openai.Bool(true)}}
+		}, `{"name":"Paris","size":2}`, "stop"},
+		"forced": {"hello 7", func(p *openai.ChatCompletionNewParams) {
+			p.Tools = calculation().Tools
+			p.ToolChoice = openai.ToolChoiceOptionFunctionToolChoice(openai.ChatCompletionNamedToolChoiceFunctionParam{Name: "multiply"})
+		}, "multiply", "tool_calls"},
+		"one at a time": {"add 1 and 2, then multiply 3 and 4", func(p *openai.ChatCompletionNewParams) {
+			p.Tools = calculation().Tools
+			p.ParallelToolCalls = openai.Bool(false)
+		}, "add", "tool_calls"},
+		"none": {"add 1 and 2", func(p *openai.ChatCompletionNewParams) {
+			p.Tools = calculation().Tools
+			p.ToolChoice.OfAuto = openai.String("none")
+		}, "anthropic in westus2 heard: add 1 and 2", "stop"},
+	}
+	for name, c := range cases {
+		for _, streamed := range []bool{false, true} {
+			params := question(c.text)
+			c.change(&params)
+			tape := &tape{}
+			var got openai.ChatCompletion
+			var err error
+			if streamed {
+				got, err = listen(t, client("words", tape), params)
+			} else {
+				var whole *openai.ChatCompletion
+				if whole, err = client("words", tape).Chat.Completions.New(t.Context(), params); whole != nil {
+					got = *whole
+				}
+			}
+			if err != nil || len(got.Choices) != 1 {
+				t.Errorf("%s, streamed %v: %v", name, streamed, err)
+				continue
+			}
+			said := got.Choices[0].Message.Content
+			for _, call := range got.Choices[0].Message.ToolCalls {
+				said += call.Function.Name
+			}
+			if said != c.want || got.Choices[0].FinishReason != c.finish {
+				t.Errorf("%s, streamed %v: %q ended by %q, want %q by %q", name, streamed, said, got.Choices[0].FinishReason, c.want, c.finish)
+			}
+		}
+	}
+	for _, r := range sim.Requests() {
+		if r.Path != "/v1/messages" || r.Status != 200 {
+			t.Errorf("asked %s, answered %d: %s", r.Path, r.Status, r.Body)
+		}
 	}
 }

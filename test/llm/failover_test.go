@@ -21,6 +21,7 @@ var failures = []struct {
 	// handler stands in for the simulator; nobody tells that nothing listens.
 	handler http.Handler
 	nobody  bool
+	hole    bool // connections to it are neither taken nor refused
 	policy  string
 	// streams tells that only a stream can fail so.
 	streams bool
@@ -34,6 +35,7 @@ var failures = []struct {
 	{name: "closed", reason: "it closes before it says anything", handler: abort, why: "ConnectError"},
 	{name: "refused", reason: "nothing listens", nobody: true, why: "ConnectError"},
 	{name: "silent", reason: "it takes the request and never answers", fault: model.Fault{Kind: model.StallHeaders}, policy: patience, why: "Timeout"},
+	{name: "hole", reason: "nothing comes back at all", hole: true, policy: patience, why: "Timeout"},
 	{name: "garbage", reason: "200 and no answer", fault: model.Fault{Kind: model.Garbage}, why: "InStreamError"},
 	{name: "half", reason: "it is cut before its first word", fault: model.Fault{Kind: model.Cut}, why: "ConnectError"},
 	{name: "reset", reason: "it is reset before its first word", fault: model.Fault{Kind: model.Cut, How: "rst"}, why: "ConnectError"},
@@ -105,6 +107,9 @@ func TestFailoverToAnthropic(t *testing.T) {
 			}
 			if f.nobody {
 				first.handler = nil
+			}
+			if f.hole {
+				first.address = hole(t)
 			}
 			sim, second := anthropic("sk-ant-second-" + name + "-1b2a3c")
 			sims[name] = sim
@@ -187,6 +192,7 @@ func asked(t *testing.T, name string, sim *model.Simulator, why string) {
 // moved waits until the move from a backend's first provider is counted.
 func moved(t *testing.T, name, why string) {
 	t.Helper()
+	name = running.name(name)
 	text := ""
 	if !eventually(5*time.Second, func() bool {
 		text = ask(port(running.entry, metrics) + "/metrics")

@@ -51,7 +51,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	f := &fleet{dir: dir, ended: make(chan struct{}), hosts: map[string]host{}}
+	f := &fleet{dir: dir, ended: make(chan struct{}), hosts: map[string]host{}, rounds: map[string]int{}}
 	defer func() {
 		f.stop()
 		if code == 0 && err == nil {
@@ -96,6 +96,9 @@ type fleet struct {
 	mu      sync.Mutex
 	hosts   map[string]host
 	secrets []string
+	// rounds counts how often a backend was declared: each time it gets a name of
+	// its own, since proxies remember how the last one did.
+	rounds map[string]int
 }
 
 const clusters = `
@@ -133,11 +136,8 @@ func (f *fleet) start(e *entraDouble) error {
 		return err
 	}
 	f.hosts[e.host] = host{Host: e.host, Port: 443, Address: e.server.Listener.Addr().String(), CAFile: filepath.Join(f.dir, "ca.pem")}
-	// Addresses of its own, whatever other fleets of this machine lose theirs.
-	slot := fmt.Sprintf(`{"slot": %d, "clusters": {}, "processes": {}}`, 20+os.Getpid()%200)
 	for path, text := range map[string]string{
-		".nave/addresses.json": slot,
-		"ca.pem":               string(certificates.PEM()), "hub/clusters.yaml": clusters,
+		"ca.pem": string(certificates.PEM()), "hub/clusters.yaml": clusters,
 		"clusters/east/gateway.yaml": gateway, "clusters/west/gateway.yaml": gateway,
 	} {
 		if err := f.write(path, []byte(text)); err != nil {
@@ -301,6 +301,13 @@ func (f *fleet) keep(secret string) string {
 	defer f.mu.Unlock()
 	f.secrets = append(f.secrets, secret)
 	return secret
+}
+
+// name is what a backend was declared as last.
+func (f *fleet) name(backend string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fmt.Sprintf("%s-r%d", backend, f.rounds[backend])
 }
 
 // leaks looks for secrets in what every process of the fleet has written and

@@ -3,10 +3,8 @@ package llm_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"net/http"
 	"net/http/httptest"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/navehq/nave/test/simulators/entra"
@@ -29,8 +27,6 @@ type entraDouble struct {
 	server          *httptest.Server
 	host            string
 	file, assertion string
-	// estranged makes it know nobody.
-	estranged atomic.Bool
 }
 
 var identity *entraDouble
@@ -50,19 +46,12 @@ func newEntra(file string) (*entraDouble, error) {
 	if e.Double, err = entra.New(entra.Options{Tenant: tenant, Client: app, Issuer: issuer, Subject: subject, TokenFile: file, AssertionKey: key.Public()}); err != nil {
 		return nil, err
 	}
-	e.server = httptest.NewUnstartedServer(e)
+	e.server = httptest.NewUnstartedServer(e.Double)
 	if e.server.TLS, err = certificates.Serve(e.host); err != nil {
 		return nil, err
 	}
 	e.server.StartTLS()
 	return e, nil
-}
-
-func (e *entraDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if e.estranged.Load() {
-		r.URL.Path = "/99999999-9999-9999-9999-999999999999/oauth2/v2.0/token"
-	}
-	e.Double.ServeHTTP(w, r)
 }
 
 // environment is what workload identity's webhook puts into a pod.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"text/template"
@@ -41,8 +40,9 @@ type provider struct {
 	host string
 	// key is sent by policies.auth from a Secret; auth is that field itself.
 	key, auth string
-	// handler answers; nil is nobody.
+	// handler answers; nil is nobody. address is another place to lead to.
 	handler http.Handler
+	address string
 }
 
 // backend is a backend in as many groups as it has providers, one after the
@@ -108,19 +108,19 @@ func declare(t *testing.T, backends ...backend) {
 	want := map[string][]wanted{}
 	running.mu.Lock()
 	for _, b := range backends {
+		running.rounds[b.name]++
+		b.name = fmt.Sprintf("%s-r%d", b.name, running.rounds[b.name])
 		parts := map[string][]written{}
 		for i := range b.providers {
 			p := &b.providers[i]
 			if p.cluster == "" {
 				p.cluster = here
 			}
-			w, name := b.stand(t, i, p)
+			w, leads := b.stand(t, i, p)
 			w.Member = fmt.Sprintf("%s-%d", b.name, len(parts[p.cluster]))
 			parts[p.cluster] = append(parts[p.cluster], w)
 			for _, cluster := range []string{here, there} {
-				if name != "" {
-					want[cluster] = append(want[cluster], wanted{resource: "host " + name + " -> "})
-				}
+				want[cluster] = append(want[cluster], wanted{resource: leads})
 			}
 		}
 		for cluster, list := range parts {
@@ -152,8 +152,8 @@ func declare(t *testing.T, backends ...backend) {
 	}
 }
 
-// stand puts a simulator behind a provider and gives its manifest, and the name
-// by which hosts.yaml leads there.
+// stand puts a simulator behind a provider and gives its manifest, and the line
+// of a table that leads there.
 func (b *backend) stand(t *testing.T, i int, p *provider) (written, string) {
 	name := fmt.Sprintf("%s-%d", b.name, i)
 	w := written{Says: p.says, Auth: p.auth, Key: p.key, Port: 8000}
@@ -169,9 +169,11 @@ func (b *backend) stand(t *testing.T, i int, p *provider) (written, string) {
 		w.Secret = name
 		w.Auth = "{secretRef: {name: " + w.Secret + "}}"
 	}
-	h.Address = stand(t, p)
+	if h.Address = p.address; h.Address == "" {
+		h.Address = stand(t, p)
+	}
 	running.hosts[h.Host] = h
-	return w, net.JoinHostPort(h.Host, strconv.Itoa(h.Port))
+	return w, fmt.Sprintf("host %s:%d -> %s", h.Host, h.Port, h.Address)
 }
 
 func stand(t *testing.T, p *provider) string {
@@ -255,7 +257,7 @@ const clientKey = "sk-clients-own-3d1f7a5c9b"
 // what comes back, if it is not nil.
 func client(name string, tape *tape) *openai.Client {
 	options := []option.RequestOption{
-		option.WithBaseURL(running.entry + "/" + name + "/v1/"), option.WithAPIKey(clientKey), option.WithMaxRetries(0),
+		option.WithBaseURL(running.entry + "/" + running.name(name) + "/v1/"), option.WithAPIKey(clientKey), option.WithMaxRetries(0),
 	}
 	if tape != nil {
 		options = append(options, option.WithHTTPClient(&http.Client{Transport: tape}))

@@ -81,7 +81,7 @@ func logged(t *testing.T, name string) {
 			return false
 		}
 		text, err := os.ReadFile(logs[0])
-		return err == nil && strings.Count(string(text), name) >= 2
+		return err == nil && strings.Count(string(text), running.name(name)) >= 2
 	}) {
 		t.Errorf("the requests to %s are not in the access log", name)
 	}
