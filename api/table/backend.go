@@ -17,7 +17,8 @@ type Backend struct {
 	Name   string      `json:"name"`
 	Kind   BackendKind `json:"kind"`
 	Tenant string      `json:"tenant"`
-	// Fleet tells that proxies of other clusters may send here over the link.
+	// Fleet tells that proxies of other clusters may send here over the link, and
+	// that this one may send to them.
 	Fleet bool `json:"fleet,omitempty"`
 	// Groups are tried in order. An HTTP backend has one group with one member.
 	Groups [][]Member `json:"groups,omitempty"`

@@ -280,6 +280,44 @@ func TestOtherClustersDeclarationsArriveAsTheyWereSigned(t *testing.T) {
 	p.await("west's Gateway again", func() bool { return p.has(g.Kind, g.Key) })
 }
 
+func TestTheFirstClaimHoldsIfItsNamespaceIsATenants(t *testing.T) {
+	for _, c := range []struct {
+		why     string
+		tenants []fleet.Tenant
+		holder  string
+	}{
+		{"both may", nil, "east"},
+		{"the first may not", []fleet.Tenant{{Name: "blue", Claims: []fleet.Claim{{Clusters: []string{"west"}, Namespaces: []string{"ns"}}}}}, "west"},
+		{"the second may not", []fleet.Tenant{{Name: "blue", Claims: []fleet.Claim{{Clusters: []string{"east"}, Namespaces: []string{"ns"}}}}}, "east"},
+		{"two tenants", []fleet.Tenant{
+			{Name: "blue", Claims: []fleet.Claim{{Clusters: []string{"west"}, Namespaces: []string{"ns"}}}},
+			{Name: "red", Claims: []fleet.Claim{{Clusters: []string{"east"}, Namespaces: []string{"ns"}}}},
+		}, "east"},
+	} {
+		d := newDesk(t, t.TempDir())
+		d.SetClusters(clusters("west", "east"))
+		d.Edit(plan.PutSettings(assignment.Fleet{}))
+		for _, tenant := range c.tenants {
+			d.Edit(plan.PutTenant(tenant))
+		}
+		d.now = d.now.Add(hear)
+		d.Open()
+		p := &peer{t: t}
+		p.connect(d.Session("east"))
+		d.push("east", gateway(t, "east", "g"))
+		d.push("west", gateway(t, "west", "g"))
+		p.await(c.why+": a placement of "+c.holder, func() bool { return p.has("placement", c.holder+"/ns/g") })
+		for _, other := range []string{"west", "east"} {
+			if other != c.holder && p.has("placement", other+"/ns/g") {
+				t.Errorf("%s: %s holds the name too", c.why, other)
+			}
+		}
+		// Given up, it is the other's who may.
+		d.push(c.holder, gone(gateway(t, c.holder, "g")))
+		p.await(c.why+": its end", func() bool { return !p.has("placement", c.holder+"/ns/g") })
+	}
+}
+
 func TestAHeldAssignmentWaitsForAPerson(t *testing.T) {
 	d := newDesk(t, t.TempDir())
 	d.SetClusters(clusters("west"))

@@ -159,7 +159,7 @@ func (b *Board) claim(d *fleet.Declaration) []plan.Edit {
 	if d.Placement == "" || d.Placement == "Local" {
 		return b.release(d.ID)
 	}
-	if _, taken := b.claims[name]; taken {
+	if holder, taken := b.claims[name]; taken && (b.admitted(holder, d) || !b.admitted(d.ID.Cluster, d)) {
 		return nil
 	}
 	if err := b.opts.Store.SetClaim(name, d.ID.Cluster); err != nil {
@@ -167,6 +167,12 @@ func (b *Board) claim(d *fleet.Declaration) []plan.Edit {
 	}
 	b.claims[name] = d.ID.Cluster
 	return []plan.Edit{plan.PutClaim(name, d.ID.Cluster)}
+}
+
+// admitted tells whether a tenant owns a declaration's namespace in a cluster. A
+// cluster where none does holds no name against one that may use it.
+func (b *Board) admitted(cluster string, d *fleet.Declaration) bool {
+	return b.plan.Tenant(cluster, d.ID.Key.Namespace) != ""
 }
 
 // release frees what a declaration claimed, if it was the holder.

@@ -312,12 +312,27 @@ func narrower(a, b []string) []string {
 }
 
 func (s *schema) pieceOfBackend(l *derive.Look, n node) piece {
+	var p piece
 	if n.key.Kind == kindService {
-		return s.serviceBackend(l, n)
+		p = s.serviceBackend(l, n)
+	} else if m := s.merges.Get(l, n); m.backend != nil {
+		p = piece{resource: m.backend, needs: m.needs}
 	}
-	m := s.merges.Get(l, n)
-	if m.backend == nil {
-		return piece{}
+	if b, ok := p.resource.(*table.Backend); ok && !b.Fleet && s.crosses(l, n) {
+		linked := *b
+		linked.Fleet = true
+		p.resource = &linked
 	}
-	return piece{resource: m.backend, needs: m.needs}
+	return p
+}
+
+// crosses tells whether a table's Gateway runs in other clusters than its home
+// too. What is the home's only is then reached over the link, by this Gateway's
+// proxies and no others: it has no instance anywhere else.
+func (s *schema) crosses(l *derive.Look, n node) bool {
+	if n.view != s.options.Cluster {
+		return true
+	}
+	p, ok := s.placements.Get(l, n.view+"/"+n.table)
+	return ok && slices.ContainsFunc(p.Hosts, func(host string) bool { return host != n.view })
 }

@@ -157,10 +157,12 @@ func (x *traffic) end(t *testing.T) {
 func TestADeclaredGatewayReachesAnotherClustersProxies(t *testing.T) {
 	west := newBackend(t, "west")
 	f := fleet.New(t, fleet.Options{Clusters: []string{"west", "east"}})
-	f.Write("clusters/west/all.yaml", gateway("shop", "g", "Fleet")+route("shop", "r", "g", "/", "web")+fleetBackend("shop", "web", west.Server))
+	f.Write("clusters/west/all.yaml", gateway("shop", "g", "Fleet")+route("shop", "r", "g", "/", "web")+fleetBackend("shop", "web", west.Server)+
+		serviceRoute("shop", "service", "g", "/service", "shop", "web"))
 	for _, cluster := range []string{"west", "east"} {
 		for _, url := range f.Gateway(cluster, "shop/g") {
 			f.Expect(url+"/hello", 200, "west")
+			f.Expect(url+"/service", 200, "west") // a Service is its own cluster's, wherever it is asked for
 		}
 	}
 }

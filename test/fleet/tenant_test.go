@@ -179,7 +179,8 @@ func TestALinkServesItsTenantsProxiesOnly(t *testing.T) {
 	web, blue := newBackend(t, "web"), newBackend(t, "blue")
 	f := fleet.New(t, fleet.Options{Clusters: []string{"west", "east"}, Tenants: tenants})
 	f.Write("clusters/west/red.yaml", gateway("red", "g", "Fleet")+fleetBackend("red", "web", web.Server)+route("red", "r", "g", "/", "web")+
-		service("red", "own", web.Server)+serviceRoute("red", "own", "g", "/own", "red", "own"))
+		service("red", "own", web.Server)+serviceRoute("red", "own", "g", "/own", "red", "own")+
+		gateway("red", "local", "Local")+serviceRoute("red", "local", "local", "/", "red", "own"))
 	f.Write("clusters/west/blue.yaml", gateway("blue", "g", "Local")+fleetBackend("blue", "web", blue.Server)+route("blue", "r", "g", "/", "web"))
 	f.Expect(f.Gateway("east", "red/g")[0]+"/", 200, "web")
 	f.Expect(f.Gateway("west", "blue/g")[0]+"/", 200, "blue")
@@ -203,6 +204,7 @@ func TestALinkServesItsTenantsProxiesOnly(t *testing.T) {
 		code         int // 0: the handshake is refused
 	}{
 		{"the fleet's own way", link("west", "red/g"), party(red).LinkClient("west", "red"), "AgentgatewayBackend red/web", 200},
+		{"what only a Gateway that runs in no other cluster serves", link("west", "red/local"), party(red).LinkClient("west", "red"), "Service red/own:80", 503},
 		{"another tenant's proxy", link("west", "blue/g"), party(red).LinkClient("west", "blue"), "AgentgatewayBackend blue/web", 0},
 		{"another tenant's backend", link("west", "red/g"), party(red).LinkClient("west", "red"), "AgentgatewayBackend blue/web", 503},
 		{"a backend that is not there", link("west", "red/g"), party(red).LinkClient("west", "red"), "AgentgatewayBackend red/none", 503},
