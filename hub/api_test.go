@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -224,5 +226,33 @@ func TestOrdersAndTheTokenOutliveAHub(t *testing.T) {
 	}
 	if s.Clusters[0].State == "Ready" || s.Clusters[0].Lease != "Lost" {
 		t.Errorf("the cluster after a restart: %+v", s.Clusters[0])
+	}
+}
+
+func TestAPortThatIsTakenIsNamedAndTheOthersAreGivenBack(t *testing.T) {
+	dir := t.TempDir()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var opened []net.Listener
+	const free = "127.0.0.1:0"
+	_, err = hub.New(hub.Options{Dir: dir, State: dir, Streams: free, API: free, Metrics: taken.Addr().String(), Health: free}, hub.Deps{
+		Listen: func(network, address string) (net.Listener, error) {
+			l, err := net.Listen(network, address)
+			if err == nil {
+				opened = append(opened, l)
+			}
+			return l, err
+		},
+	})
+	if err == nil || !strings.Contains(err.Error(), "listen for metrics") {
+		t.Errorf("it is said so: %v", err)
+	}
+	for _, l := range opened {
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Error("a port stays open")
+		}
 	}
 }

@@ -47,6 +47,14 @@ type Hub struct {
 
 type listeners struct{ streams, api, metrics, health net.Listener }
 
+func (l *listeners) close() {
+	for _, x := range []net.Listener{l.streams, l.api, l.metrics, l.health} {
+		if x != nil {
+			_ = x.Close() // nothing was served
+		}
+	}
+}
+
 // New opens the state and the ports.
 func New(opts Options, deps Deps) (*Hub, error) {
 	opts.fill()
@@ -54,6 +62,7 @@ func New(opts Options, deps Deps) (*Hub, error) {
 	h := &Hub{opts: opts, deps: deps}
 	for _, step := range []func() error{h.openIdentity, h.openBoard, h.openPlatform, h.openDrills, h.openToken, h.openPorts} {
 		if err := step(); err != nil {
+			h.listeners.close()
 			return nil, fmt.Errorf("start the hub: %w", err)
 		}
 	}
@@ -104,7 +113,7 @@ func (h *Hub) openPlatform() error {
 		return err
 	}
 	h.platform = platform.New(platform.Options{
-		Source: source, Dir: h.opts.Dir, Board: h.board, Store: h.store, Authority: h.authority,
+		Source: source, Dir: h.opts.Dir, Clusters: h.opts.Clusters, Board: h.board, Store: h.store, Authority: h.authority,
 		Log: h.deps.Log, Now: h.deps.Now,
 	})
 	return nil
