@@ -20,6 +20,9 @@ type Options struct {
 	Fleet string `json:"fleet"`
 	// Dir holds the platform team's objects, hosts.yaml among them.
 	Dir string `json:"dir"`
+	// Clusters is a folder with one folder a cluster, each registered as it
+	// stands; "" registers those only that Cluster objects declare.
+	Clusters string `json:"clusters,omitempty"`
 	// State is what is kept over restarts, mode 0700.
 	State string `json:"state"`
 	// Addresses, host:port each.

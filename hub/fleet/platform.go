@@ -33,12 +33,20 @@ func InForce(o *v1alpha1.Operation, now time.Time) bool {
 }
 
 // ReadPlatform reads the hub's own objects with the orders given. Of what is
-// declared and what is ordered the safer is in force.
-func ReadPlatform(set objects.Set, orders Orders, now time.Time) Platform {
-	r := &platformReader{orders: orders, now: now}
+// declared and what is ordered the safer is in force. The implied clusters are
+// there without a Cluster object, each in a region of its own name.
+func ReadPlatform(set objects.Set, orders Orders, implied []string, now time.Time) Platform {
+	r := &platformReader{orders: orders, now: now, declared: map[string]bool{}}
 	r.Settings.Failover = failover.Default()
 	for o := range set.All() {
 		r.read(o)
+	}
+	for _, name := range implied {
+		if !r.declared[name] {
+			c := &v1alpha1.Cluster{Spec: v1alpha1.ClusterSpec{Region: v1alpha1.Region(name)}}
+			c.Name = name
+			r.register(c)
+		}
 	}
 	r.checkTenants()
 	r.frozen()
@@ -49,6 +57,8 @@ type platformReader struct {
 	Platform
 	orders Orders
 	now    time.Time
+	// declared are the clusters that have an object, be it valid or not.
+	declared map[string]bool
 }
 
 func (r *platformReader) problem(o *objects.Object, field, reason, message, remedy string) {
@@ -79,6 +89,7 @@ func (r *platformReader) read(o *objects.Object) {
 }
 
 func (r *platformReader) cluster(o *objects.Object, c *v1alpha1.Cluster) {
+	r.declared[c.Name] = true
 	if c.Spec.Region == "" {
 		r.problem(o, "spec.region", "Required", "is missing", "name the region that the cluster is in")
 		return
@@ -86,6 +97,10 @@ func (r *platformReader) cluster(o *objects.Object, c *v1alpha1.Cluster) {
 	if c.Spec.Capacity != nil {
 		r.problem(o, "spec.capacity", "NotBuilt", "headroom is not obeyed", "take it out")
 	}
+	r.register(c)
+}
+
+func (r *platformReader) register(c *v1alpha1.Cluster) {
 	out := Cluster{Name: c.Name, Region: string(c.Spec.Region), Zone: string(c.Spec.Zone), State: r.state(c)}
 	for _, t := range c.Spec.Tenants {
 		out.Tenants = append(out.Tenants, string(t))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/navehq/nave/api/objects"
@@ -52,7 +53,7 @@ func TestTheSaferStateIsInForce(t *testing.T) {
 	}
 	for name, c := range cases {
 		c.spec.Region = "r"
-		p := fleet.ReadPlatform(objects.NewSet(cluster("a", c.spec)), c.orders, now)
+		p := fleet.ReadPlatform(objects.NewSet(cluster("a", c.spec)), nil, c.orders, nil, now)
 		if got := p.Clusters[0].State; got != c.want {
 			t.Errorf("%s: %s: state %s, want %s", name, c.reason, got, c.want)
 		}
@@ -100,5 +101,19 @@ func TestWhatIsNotObeyedIsSaid(t *testing.T) {
 		if !slices.ContainsFunc(p.Problems, func(x objects.Problem) bool { return x.Object+": "+x.Field == want && x.Remedy != "" }) {
 			t.Errorf("no problem says %s and how to mend it: %v", want, p.Problems)
 		}
+	}
+}
+
+// A cluster that no object names is registered in a region of its own name, and
+// obeys orders; one whose object is wrong is not.
+func TestImpliedClusters(t *testing.T) {
+	now := time.Unix(1000, 0)
+	cordon := order(v1alpha1.OperationCordon, "implied", time.Time{})
+	p := fleet.ReadPlatform(objects.NewSet(
+		cluster("declared", v1alpha1.ClusterSpec{Region: "eu"}), cluster("wrong", v1alpha1.ClusterSpec{}),
+	), fleet.Orders{"x": cordon}, []string{"declared", "implied", "wrong"}, now)
+	want := []fleet.Cluster{{Name: "declared", Region: "eu", State: table.PeerReady}, {Name: "implied", Region: "implied", State: table.PeerCordoned}}
+	if diff := cmp.Diff(want, p.Clusters); diff != "" || len(p.Problems) != 1 {
+		t.Errorf("%s\n%v", diff, p.Problems)
 	}
 }

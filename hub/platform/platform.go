@@ -18,6 +18,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
@@ -35,8 +36,11 @@ const gossipKey = 32
 
 // Options are what a Platform is made of.
 type Options struct {
-	Source    *folder.Source
-	Dir       string
+	Source *folder.Source
+	Dir    string
+	// Clusters is a folder with one folder a cluster: each is registered, though
+	// no Cluster object names it; "" for none.
+	Clusters  string
 	Board     *board.Board
 	Store     *store.Folder
 	Authority *identity.Authority
@@ -150,7 +154,7 @@ func (p *Platform) obey() {
 	} else {
 		p.problems["hosts"] = problems
 	}
-	read := fleet.ReadPlatform(p.set, p.orders, p.opts.Now())
+	read := fleet.ReadPlatform(p.set, p.orders, p.implied(), p.opts.Now())
 	p.problems["platform"] = read.Problems
 	p.drills = read.Drills
 	read.Settings.Hosts = p.hosts
@@ -170,6 +174,24 @@ func (p *Platform) obey() {
 	p.tenants = now
 	p.opts.Board.SetClusters(read.Clusters)
 	p.opts.Board.Edit(edits...)
+}
+
+// implied are the clusters that have a folder.
+func (p *Platform) implied() []string {
+	if p.opts.Clusters == "" {
+		return nil
+	}
+	list, err := os.ReadDir(p.opts.Clusters)
+	if err != nil {
+		p.opts.Log.Warn("look for clusters", "err", err)
+	}
+	var out []string
+	for _, x := range list {
+		if x.IsDir() && len(validation.IsDNS1123Label(x.Name())) == 0 {
+			out = append(out, x.Name())
+		}
+	}
+	return out
 }
 
 // Order puts an order in force and keeps it.

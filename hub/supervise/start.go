@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/navehq/nave/api/pki/keep"
 	"github.com/navehq/nave/hub"
 	"github.com/navehq/nave/hub/identity"
@@ -59,7 +57,7 @@ func (s *Supervisor) startHub(ctx context.Context) error {
 		return err
 	}
 	path, err := s.options("hub", hub.Options{
-		Fleet: fleetName, Dir: filepath.Join(s.opts.Dir, "hub"), State: s.state("hub"), Token: s.state("token"),
+		Fleet: fleetName, Dir: filepath.Join(s.opts.Dir, "hub"), Clusters: filepath.Join(s.opts.Dir, "clusters"), State: s.state("hub"), Token: s.state("token"),
 		Streams: at(s.addresses.hub(), 9443), API: at(s.addresses.hub(), 8080), Metrics: at(s.addresses.hub(), 9092), Health: at(s.addresses.hub(), 9093),
 		Heartbeat: s.opts.Heartbeat,
 	})
@@ -119,7 +117,7 @@ func (s *Supervisor) startRegion(ctx context.Context, name string) error {
 	s.mu.Lock()
 	s.regions[name] = r
 	s.mu.Unlock()
-	s.startPrograms(ctx, r)
+	s.readPrograms(ctx, r)
 	ip, err := s.addresses.of(name, "spoke")
 	if err != nil {
 		return err
@@ -147,63 +145,4 @@ func (s *Supervisor) startRegion(ctx context.Context, name string) error {
 	r.spoke = s.program("spoke-"+name, "nave-spoke", path)
 	r.spoke.start()
 	return nil
-}
-
-// processesFile lists the programs that belong to a region.
-type processesFile struct {
-	Processes []struct {
-		Name    string            `json:"name"`
-		Command []string          `json:"command"`
-		Env     map[string]string `json:"env,omitempty"`
-		Ready   struct {
-			TCP string `json:"tcp,omitempty"`
-		} `json:"ready,omitzero"`
-	} `json:"processes"`
-}
-
-// startPrograms starts what belongs to the region, each when the one before is
-// ready. What is wrong is said; the rest is started all the same.
-func (s *Supervisor) startPrograms(ctx context.Context, r *region) {
-	path := filepath.Join(s.opts.Dir, "clusters", r.name, "processes.yaml")
-	data, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return
-	}
-	var file processesFile
-	if err == nil {
-		err = yaml.UnmarshalStrict(data, &file)
-	}
-	if err != nil {
-		s.out.print("problem  clusters/%s/processes.yaml: %v; mend the file and start again", r.name, err)
-		return
-	}
-	for i, x := range file.Processes {
-		if len(x.Command) == 0 || x.Name == "" {
-			s.out.print("problem  clusters/%s/processes.yaml: processes[%d]: name or command is missing; give both", r.name, i)
-			continue
-		}
-		p := &program{
-			name: r.name + "-" + x.Name, path: x.Command[0], args: x.Command[1:], dir: filepath.Dir(path),
-			log: s.state("logs", r.name+"-"+x.Name+".log"), slog: s.opts.Log,
-		}
-		if found := filepath.Join(s.opts.Bin, p.path); !filepath.IsAbs(p.path) && exists(found) {
-			p.path = found
-		}
-		for k, v := range x.Env {
-			p.env = append(p.env, k+"="+v)
-		}
-		r.programs = append(r.programs, p)
-		p.start()
-		if x.Ready.TCP == "" {
-			continue
-		}
-		if err := serves(ctx, x.Ready.TCP, 15*time.Second); err != nil {
-			s.out.print("problem  clusters/%s/processes.yaml: %s is not ready: %v; its log says: %s", r.name, x.Name, err, p.tail())
-		}
-	}
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -14,10 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/navehq/nave/hub/fleet"
 )
@@ -47,6 +49,7 @@ type Supervisor struct {
 	relay    *program
 	slot     io.Closer // holds the fleet's addresses; nil where they are shared
 	stopping bool
+	printed  map[string]bool // problems that are said once
 	// routed is what the relay was last told.
 	routed string
 	// views are for the hub.
@@ -59,6 +62,7 @@ type region struct {
 	spoke    *program
 	proxies  map[string]*program
 	programs []*program
+	files    programs
 	// killed regions are not restarted until they are given back.
 	killed bool
 }
@@ -85,7 +89,7 @@ func New(opts Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Supervisor{opts: opts, addresses: a, out: newLines(opts.Out), regions: map[string]*region{}, views: make(chan []fleet.View, 1)}, nil
+	return &Supervisor{opts: opts, addresses: a, out: newLines(opts.Out), regions: map[string]*region{}, printed: map[string]bool{}, views: make(chan []fleet.View, 1)}, nil
 }
 
 func (s *Supervisor) state(parts ...string) string {
@@ -100,12 +104,29 @@ func (s *Supervisor) clusters() []string {
 	}
 	var out []string
 	for _, e := range entries {
-		if e.IsDir() {
-			out = append(out, e.Name())
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
 		}
+		if wrong := validation.IsDNS1123Label(e.Name()); len(wrong) > 0 {
+			s.once("clusters/%s: is no name of a cluster: %s; rename the folder", e.Name(), wrong[0])
+			continue
+		}
+		out = append(out, e.Name())
 	}
 	slices.Sort(out)
 	return out
+}
+
+// once prints a problem that was not printed before.
+func (s *Supervisor) once(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	known := s.printed[line]
+	s.printed[line] = true
+	s.mu.Unlock()
+	if !known {
+		s.out.print("problem  %s", line)
+	}
 }
 
 // errLocked is another supervisor on the same folder.
@@ -136,11 +157,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { return s.follow(ctx) })
+	g.Go(func() error { return s.narrate(ctx) })
 	return g.Wait()
 }
 
-// follow brings new clusters up and the simulated network in line.
+// follow brings new clusters up, and the regions' programs and the simulated
+// network in line.
 func (s *Supervisor) follow(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -160,6 +185,7 @@ func (s *Supervisor) follow(ctx context.Context) error {
 				s.opts.Log.Error("start a new cluster", "cluster", name, "err", err)
 			}
 		}
+		s.followPrograms(ctx, &wg)
 		s.route(ctx)
 	}
 }
