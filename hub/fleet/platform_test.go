@@ -53,7 +53,7 @@ func TestTheSaferStateIsInForce(t *testing.T) {
 	}
 	for name, c := range cases {
 		c.spec.Region = "r"
-		p := fleet.ReadPlatform(objects.NewSet(cluster("a", c.spec)), nil, c.orders, nil, now)
+		p := fleet.ReadPlatform(objects.NewSet(cluster("a", c.spec)), c.orders, nil, now)
 		if got := p.Clusters[0].State; got != c.want {
 			t.Errorf("%s: %s: state %s, want %s", name, c.reason, got, c.want)
 		}
