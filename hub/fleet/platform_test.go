@@ -68,7 +68,7 @@ func TestTenantsThatClaimTheSame(t *testing.T) {
 		cluster("a", v1alpha1.ClusterSpec{Region: "r"}),
 		tenant("one", v1alpha1.TenantSpec{Namespaces: spaces("x", "y"), AllowedHostnames: []v1alpha1.HostnamePattern{"*.shop.example"}}),
 		tenant("two", v1alpha1.TenantSpec{Namespaces: spaces("y", "z"), AllowedHostnames: []v1alpha1.HostnamePattern{"pay.shop.example"}}),
-	), nil, time.Unix(0, 0))
+	), nil, nil, time.Unix(0, 0))
 	got := map[string]string{}
 	for _, tn := range p.Tenants {
 		got[tn.Name] = fmt.Sprint(tn.Namespaces("a"), tn.AllowedHostnames)
@@ -93,7 +93,7 @@ func TestWhatIsNotObeyedIsSaid(t *testing.T) {
 		object("FleetConfig", "other", &v1alpha1.FleetConfig{ObjectMeta: metav1.ObjectMeta{Name: "other"}}),
 		object("FailoverPolicy", "f", &v1alpha1.FailoverPolicy{}),
 		object("Thing", "t", struct{}{}),
-	), nil, time.Unix(0, 0))
+	), nil, nil, time.Unix(0, 0))
 	if len(p.Clusters) != 0 || len(p.Tenants) != 0 {
 		t.Errorf("what is refused is obeyed: %v %v", p.Clusters, p.Tenants)
 	}
