@@ -18,11 +18,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/test/standalone"
 )
 
 var programs = flag.String("programs", "", "the `folder` of nave's programs; built anew where none is named")
@@ -51,9 +50,11 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	f := &fleet{dir: dir, ended: make(chan struct{}), hosts: map[string]host{}, rounds: map[string]int{}}
+	f := &fleet{dir: dir, hosts: map[string]host{}, rounds: map[string]int{}}
 	defer func() {
-		f.stop()
+		if f.Fleet != nil && !f.End() {
+			err = errors.Join(err, errors.New("`nave up` does not end when it is asked to"))
+		}
 		if code == 0 && err == nil {
 			err = os.RemoveAll(dir)
 			return
@@ -86,9 +87,8 @@ type host struct {
 
 // fleet is `nave up` on a folder of its own.
 type fleet struct {
-	dir, bin string
-	command  *exec.Cmd
-	ended    chan struct{}
+	*standalone.Fleet
+	dir string
 	// entry is the address of the proxy that clients enter at, far that of the
 	// other region's.
 	entry, far string
@@ -132,7 +132,8 @@ spec:
 `
 
 func (f *fleet) start(e *entraDouble) error {
-	if err := f.build(); err != nil {
+	bin, err := f.build()
+	if err != nil {
 		return err
 	}
 	f.hosts[e.host] = host{Host: e.host, Port: 443, Address: e.server.Listener.Addr().String(), CAFile: filepath.Join(f.dir, "ca.pem")}
@@ -147,90 +148,34 @@ func (f *fleet) start(e *entraDouble) error {
 	if err := f.writeHosts(); err != nil {
 		return err
 	}
-	out, err := os.Create(filepath.Join(f.dir, "up.log"))
+	if f.Fleet, err = standalone.Start(standalone.Options{Bin: bin, Dir: f.dir, Env: e.environment()}); err != nil {
+		return err
+	}
+	status, err := f.Wait(context.Background(), standalone.Expected{Clusters: 2, Gateways: 1, Replicas: 1})
 	if err != nil {
 		return err
 	}
-	defer out.Close()
-	f.command = exec.Command(filepath.Join(f.bin, "nave"), "up", f.dir)
-	f.command.Stdout, f.command.Stderr, f.command.SysProcAttr = out, out, endsWithUs()
-	f.command.Env = append(clean(os.Environ()), e.environment()...)
-	if err := f.command.Start(); err != nil {
-		return fmt.Errorf("start the fleet: %w", err)
-	}
-	go func() {
-		_ = f.command.Wait() // how it ended, its log says
-		close(f.ended)
-	}()
-	return f.ready()
-}
-
-// clean takes away what would decide how a proxy proves itself.
-func clean(env []string) []string {
-	var out []string
-	for _, v := range env {
-		if !strings.HasPrefix(v, "AZURE_") && !strings.HasPrefix(v, "IDENTITY_") && !strings.HasPrefix(v, "MSI_") {
-			out = append(out, v)
+	for cluster, proxy := range map[string]*string{here: &f.entry, there: &f.far} {
+		*proxy = "http://" + standalone.Gateway(status, cluster, "models")[0]
+		if !strings.HasSuffix(*proxy, ":8080") || ask(port(*proxy, admin)+"/config_dump") == "" {
+			return fmt.Errorf("start the fleet: ports at %s are taken", *proxy)
 		}
 	}
-	return out
+	return nil
 }
 
-func (f *fleet) build() error {
-	if f.bin = *programs; f.bin != "" {
-		return nil
+// build makes the programs, so that no test runs older ones.
+func (f *fleet) build() (string, error) {
+	if *programs != "" {
+		return *programs, nil
 	}
-	f.bin = filepath.Join(f.dir, "bin")
-	c := exec.Command("go", "build", "-o", f.bin+"/", "./hub/cmd/...", "./spoke/cmd/...", "./proxy/cmd/...")
+	bin := filepath.Join(f.dir, "bin")
+	c := exec.Command("go", "build", "-o", bin+"/", "./hub/cmd/...", "./spoke/cmd/...", "./proxy/cmd/...")
 	c.Dir = "../.."
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("build nave's programs: %w\n%s", err, out)
+		return "", fmt.Errorf("build nave's programs: %w\n%s", err, out)
 	}
-	return nil
-}
-
-// ready waits until both regions' proxies serve.
-func (f *fleet) ready() error {
-	if !eventually(30*time.Second, func() bool {
-		var s report.Status
-		c := exec.Command(filepath.Join(f.bin, "nave"), "--dir", f.dir, "status", "-o", "json")
-		if out, err := c.Output(); err != nil || json.Unmarshal(out, &s) != nil {
-			return false
-		}
-		for _, g := range s.Gateways {
-			if len(g.Listeners) == 0 || len(g.Listeners[0].URLs) == 0 {
-				continue
-			}
-			url := g.Listeners[0].URLs[0]
-			if g.Cluster == here {
-				f.entry = url
-			} else {
-				f.far = url
-			}
-		}
-		return f.entry != "" && f.far != ""
-	}) {
-		return errors.New("start the fleet: its gateways are not programmed after 30 s; see up.log")
-	}
-	for _, proxy := range []string{f.entry, f.far} {
-		if !strings.HasSuffix(proxy, ":8080") || ask(port(proxy, admin)+"/config_dump") == "" {
-			return fmt.Errorf("start the fleet: the ports at %s are taken", proxy)
-		}
-	}
-	return nil
-}
-
-func (f *fleet) stop() {
-	if f.command == nil || f.command.Process == nil {
-		return
-	}
-	_ = f.command.Process.Signal(syscall.SIGINT) // it may have ended
-	select {
-	case <-f.ended:
-	case <-time.After(20 * time.Second):
-		_ = f.command.Process.Kill()
-		<-f.ended
-	}
+	return bin, nil
 }
 
 // write puts a file into the folder at once, never half of it.
@@ -318,7 +263,7 @@ func (f *fleet) leaks() error {
 	if err != nil || len(logs) == 0 {
 		return fmt.Errorf("look for secrets: there are no logs: %w", err)
 	}
-	for _, path := range append(logs, filepath.Join(f.dir, "up.log")) {
+	for _, path := range append(logs, f.Log()) {
 		if texts[filepath.Base(path)], err = os.ReadFile(path); err != nil {
 			return fmt.Errorf("look for secrets: %w", err)
 		}
