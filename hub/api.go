@@ -86,6 +86,7 @@ func (h *Hub) api(ctx context.Context) http.Handler {
 	}))
 	mux.HandleFunc("POST /api/v1/orders", h.guarded(h.takeOrder))
 	mux.HandleFunc("POST /api/v1/tokens", h.guarded(h.makeToken))
+	mux.HandleFunc("POST /api/v1/clusters/{name}/revoke", h.guarded(h.revoke))
 	return sameSite(mux)
 }
 
@@ -141,6 +142,21 @@ func answer(w http.ResponseWriter, v any, err error) {
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		return // the asker is gone
 	}
+}
+
+// revoke ends a cluster's identities.
+func (h *Hub) revoke(r *http.Request) (any, error) {
+	var by struct {
+		Who string `json:"who"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&by); err != nil {
+		return nil, fmt.Errorf("read who revokes: %w: %w", errRequest, err)
+	}
+	ids, err := h.authority.Revoke(r.PathValue("name"), by.Who)
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]string{"revoked": ids}, nil
 }
 
 // takeOrder does what a person orders.

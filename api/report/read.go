@@ -3,11 +3,13 @@ package report
 import (
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/objects"
 )
 
 // Gateways are those that run in a cluster, with the URLs of all their proxies,
@@ -86,4 +88,18 @@ func PathOf(s *assignment.Sample, now time.Time) Path {
 		From: s.From, To: s.To, Measure: s.Measure, RTT: float64(s.RTT.Std().Microseconds()) / 1000,
 		Age: max(0, now.Sub(s.At).Seconds()), Lost: s.Lost,
 	}
+}
+
+// Line is a problem in one line, with its file as it is named from the fleet's
+// folder, or its cluster where it is in no file.
+func Line(p objects.Problem) string {
+	if p.File == "" {
+		return strings.TrimPrefix(p.Cluster+": ", ": ") + p.String()
+	}
+	where := "hub"
+	if p.Cluster != "" {
+		where = path.Join("clusters", p.Cluster)
+	}
+	p.File = path.Join(where, p.File)
+	return p.String()
 }

@@ -28,7 +28,24 @@ const (
 )
 
 // errUsage marks what the person typed wrong.
-var errUsage = errors.New("usage")
+var errUsage = errors.New("see --help")
+
+// misused has the arguments and flags of a command, and of those below it, refused as usage.
+func misused(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error { return mistyped(check(cmd, args)) }
+	}
+	for _, sub := range c.Commands() {
+		misused(sub)
+	}
+}
+
+func mistyped(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; %w", err, errUsage)
+}
 
 // Run runs one command line and gives the exit code.
 func Run(ctx context.Context, args []string, out, problems io.Writer) int {
@@ -36,7 +53,7 @@ func Run(ctx context.Context, args []string, out, problems io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(problems)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errors.Join(errUsage, err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return mistyped(err) })
 	root.AddCommand(up(problems), runRelay(problems), &cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -48,6 +65,9 @@ func Run(ctx context.Context, args []string, out, problems io.Writer) int {
 	root.PersistentFlags().StringVar(&c.dir, "dir", ".", "the fleet's folder")
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "table", "table, json or yaml")
 	root.AddCommand(c.commands()...)
+	// A word that is no command comes here: there is nothing else to run.
+	root.Args, root.RunE = cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() }
+	misused(root)
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

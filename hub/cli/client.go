@@ -124,11 +124,12 @@ func (c *client) print(w io.Writer, v any, table func(io.Writer)) error {
 		table(t)
 		return t.Flush()
 	}
-	return fmt.Errorf("%w: output %q is none of table, json, yaml", errUsage, c.output)
+	return mistyped(fmt.Errorf("output %q is none of table, json, yaml", c.output))
 }
 
 func (c *client) commands() []*cobra.Command {
 	return []*cobra.Command{
+		c.check(), c.plan(), c.logs(), c.cluster(),
 		c.throughSpoke(c.status()), c.throughSpoke(c.latency()), c.throughSpoke(c.explain()), c.drill(), c.token(),
 		c.order("cordon", "CLUSTER", "give a cluster no new work"), c.order("drain", "CLUSTER", "take a cluster's work elsewhere"),
 		c.order("uncordon", "CLUSTER", "let a cluster serve again"), c.order("freeze", "", "stop automation"), c.order("unfreeze", "", "let automation go on"),
@@ -178,6 +179,14 @@ func (c *client) token() *cobra.Command {
 	_ = create.MarkFlagRequired("cluster") // the flag is there: it was just made
 	cmd := &cobra.Command{Use: "token", Short: "tokens by which clusters join"}
 	cmd.AddCommand(create)
+	return cmd
+}
+
+func (c *client) cluster() *cobra.Command {
+	cmd := &cobra.Command{Use: "cluster", Short: "clusters that have joined"}
+	cmd.AddCommand(&cobra.Command{Use: "revoke NAME", Short: "end every identity that a cluster ever had: its spoke and proxies are refused everywhere", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		return c.call(cmd.Context(), http.MethodPost, "/api/v1/clusters/"+url.PathEscape(args[0])+"/revoke", map[string]string{"who": who()}, nil)
+	}})
 	return cmd
 }
 

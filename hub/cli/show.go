@@ -49,11 +49,7 @@ func showStatus(w io.Writer, s report.Status) {
 		fmt.Fprintf(w, "\norder\t%s %s\tby %s\t%s\n", o.Kind, o.Cluster, o.Who, o.Why)
 	}
 	for _, p := range s.Problems {
-		where := p.Cluster
-		if where == "" {
-			where = "hub"
-		}
-		fmt.Fprintf(w, "\nproblem\t%s\t%s\n", where, p.String())
+		fmt.Fprintf(w, "\nproblem\t%s\n", report.Line(p))
 	}
 }
 

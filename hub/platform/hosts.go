@@ -31,9 +31,9 @@ type hostEntry struct {
 	Plaintext bool   `json:"plaintext,omitempty"`
 }
 
-// readHosts reads hosts.yaml. An entry that cannot be used is a problem, the
+// ReadHosts reads hosts.yaml. An entry that cannot be used is a problem, the
 // others hold; a file that cannot be read changes nothing.
-func readHosts(dir string) (hosts []table.Host, problems []objects.Problem, ok bool) {
+func ReadHosts(dir string) (hosts []table.Host, problems []objects.Problem, ok bool) {
 	data, err := os.ReadFile(filepath.Join(dir, HostsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, true

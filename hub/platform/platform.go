@@ -149,7 +149,7 @@ func (p *Platform) Refresh() {
 
 // obey tells the board; what is the same as before changes nothing there.
 func (p *Platform) obey() {
-	if hosts, problems, ok := readHosts(p.opts.Dir); ok {
+	if hosts, problems, ok := ReadHosts(p.opts.Dir); ok {
 		p.hosts, p.problems["hosts"] = hosts, problems
 	} else {
 		p.problems["hosts"] = problems

@@ -21,6 +21,7 @@ const (
 	clusterBase = 10
 	maxSlots    = 250
 	viewBase    = 100
+	hubViewBase = 30
 	maxClusters = 12
 )
 
@@ -89,6 +90,13 @@ func (a *addresses) settle(free func(ip string) bool) error {
 		}
 	}
 	return a.save()
+}
+
+// hubFrom is the hub's address as a cluster sees it through the simulated network.
+func (a *addresses) hubFrom(viewer string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return address(hubViewBase+a.given.Clusters[viewer], a.given.Slot, 0)
 }
 
 // hub is the hub's address.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +91,7 @@ func (t *said) news(status report.Status) []string {
 	t.before = gateways
 	standing := map[string]bool{}
 	for _, p := range status.Problems {
-		line := describe(p)
+		line := report.Line(p)
 		if !standing[line] && !t.problems[line] {
 			out = append(out, severity(p)+"  "+line)
 		}
@@ -112,17 +111,4 @@ func severity(p objects.Problem) string {
 		return "notice "
 	}
 	return "problem"
-}
-
-// describe is a problem with its file as it is named from the fleet's folder.
-func describe(p objects.Problem) string {
-	if p.File == "" {
-		return strings.TrimPrefix(p.Cluster+": ", ": ") + p.String()
-	}
-	where := "hub"
-	if p.Cluster != "" {
-		where = path.Join("clusters", p.Cluster)
-	}
-	p.File = path.Join(where, p.File)
-	return p.String()
 }

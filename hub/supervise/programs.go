@@ -3,16 +3,24 @@ package supervise
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/report"
 )
+
+// programsFile is in a cluster's folder.
+const programsFile = "processes.yaml"
 
 // processesFile lists the programs that belong to a region.
 type processesFile struct {
@@ -39,6 +47,57 @@ type programs struct {
 	specs map[string]programSpec
 }
 
+// parsePrograms reads a region's file: what can be started, in order, and what is
+// wrong; an error where the file as a whole cannot be read.
+func parsePrograms(cluster string, data []byte) (order []programSpec, problems []objects.Problem, err error) {
+	problem := func(field, message, remedy string) {
+		problems = append(problems, objects.Problem{Cluster: cluster, File: programsFile, Field: field, Reason: objects.ReasonInvalidValue, Message: message, Remedy: remedy})
+	}
+	var file processesFile
+	if err := yaml.UnmarshalStrict(data, &file); err != nil {
+		problem("", err.Error(), "mend the file; what runs is left alone")
+		return nil, problems, err
+	}
+	names := map[string]bool{}
+	for i, x := range file.Processes {
+		at := fmt.Sprintf("processes[%d]", i)
+		switch {
+		case x.Name == "" || len(x.Command) == 0:
+			problem(at, "name or command is missing", "give both")
+		case names[x.Name]:
+			problem(at+".name", fmt.Sprintf("the name %q is there twice", x.Name), "give each its own")
+		default:
+			order = append(order, x)
+		}
+		names[x.Name] = true
+	}
+	return order, problems, nil
+}
+
+// Check tells what is wrong in the files of a fleet's folder that are no
+// objects: the simulated network and the regions' programs.
+func Check(dir string) []objects.Problem {
+	var out []objects.Problem
+	if _, err := readWAN(filepath.Join(dir, "hub", wanName)); err != nil {
+		out = append(out, objects.Problem{File: wanName, Reason: objects.ReasonInvalidValue, Message: strings.TrimPrefix(err.Error(), "hub/"+wanName+": "), Remedy: "mend the file"})
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "clusters", "*", programsFile))
+	if err != nil {
+		return out
+	}
+	for _, path := range files {
+		cluster := filepath.Base(filepath.Dir(path))
+		data, err := os.ReadFile(path)
+		if err != nil {
+			out = append(out, objects.Problem{Cluster: cluster, File: programsFile, Reason: objects.ReasonInvalidValue, Message: err.Error(), Remedy: "let it be read"})
+			continue
+		}
+		_, problems, _ := parsePrograms(cluster, data) // the error is among the problems
+		out = append(out, problems...)
+	}
+	return out
+}
+
 // readPrograms brings what belongs to a region in line with its file: what
 // changed is started anew, each when the one before is ready. What is wrong is
 // said, and the rest is started all the same; a file that cannot be read leaves
@@ -48,26 +107,21 @@ func (s *Supervisor) readPrograms(ctx context.Context, r *region) {
 		return // another is at it, and the file is looked at again soon
 	}
 	defer r.files.Unlock()
-	path := filepath.Join("clusters", r.name, "processes.yaml")
-	data, err := os.ReadFile(filepath.Join(s.opts.Dir, path))
+	data, err := os.ReadFile(filepath.Join(s.opts.Dir, "clusters", r.name, programsFile))
 	if err != nil && !os.IsNotExist(err) || bytes.Equal(data, r.files.data) {
 		return
 	}
 	r.files.data = data
-	var file processesFile
-	if err := yaml.UnmarshalStrict(data, &file); err != nil {
-		s.out.print("problem  %s: %v; mend the file, what runs is left alone", path, err)
+	order, problems, err := parsePrograms(r.name, data)
+	for _, p := range problems {
+		s.out.print("problem  %s", report.Line(p))
+	}
+	if err != nil {
 		return
 	}
 	wanted := map[string]programSpec{}
-	var order []programSpec
-	for i, x := range file.Processes {
-		if _, twice := wanted[x.Name]; twice || len(x.Command) == 0 || x.Name == "" {
-			s.out.print("problem  %s: processes[%d]: name or command is missing, or the name is there twice; give each both", path, i)
-			continue
-		}
+	for _, x := range order {
 		wanted[x.Name] = x
-		order = append(order, x)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.files.specs)) {
 		if !reflect.DeepEqual(wanted[name], r.files.specs[name]) {
@@ -78,7 +132,7 @@ func (s *Supervisor) readPrograms(ctx context.Context, r *region) {
 	r.files.specs = wanted
 	for _, x := range order {
 		if !reflect.DeepEqual(before[x.Name], x) {
-			s.startProgram(ctx, r, x, path)
+			s.startProgram(ctx, r, x)
 		}
 	}
 }
@@ -97,7 +151,7 @@ func (s *Supervisor) endProgram(r *region, name string) {
 	p.stop()
 }
 
-func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec, file string) {
+func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec) {
 	name := r.name + "-" + x.Name
 	p := &program{
 		name: name, path: x.Command[0], args: x.Command[1:], dir: filepath.Join(s.opts.Dir, "clusters", r.name),
@@ -122,7 +176,7 @@ func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec,
 		return
 	}
 	if err := serves(ctx, x.Ready.TCP, readyLimit); err != nil && ctx.Err() == nil {
-		s.out.print("problem  %s: %s is not ready: %v; its log says: %s", file, x.Name, err, p.tail())
+		s.out.print("problem  clusters/%s/%s: %s is not ready: %v; its log says: %s", r.name, programsFile, x.Name, err, p.tail())
 	}
 }
 

@@ -122,9 +122,12 @@ func (s *Supervisor) startRegion(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	state := s.state("clusters", name)
+	state, hubAt := s.state("clusters", name), s.addresses.hub()
+	if exists(s.wanPath()) {
+		hubAt = s.addresses.hubFrom(name)
+	}
 	opts := spoke.Options{
-		Cluster: name, Hub: at(s.addresses.hub(), 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
+		Cluster: name, Hub: at(hubAt, 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
 		Statuses: filepath.Join(state, "statuses"), Config: at(ip, 9978), Metrics: at(ip, 9092), Health: at(ip, 9093),
 		API: at(ip, 8080), APIToken: s.state("token"), Gossip: at(ip, 7946),
 		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,

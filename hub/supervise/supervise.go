@@ -107,7 +107,11 @@ func (s *Supervisor) clusters() []string {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		if wrong := validation.IsDNS1123Label(e.Name()); len(wrong) > 0 {
+		wrong := validation.IsDNS1123Label(e.Name())
+		if e.Name() == hubEnd {
+			wrong = append(wrong, "the hub itself is called so in wan.yaml")
+		}
+		if len(wrong) > 0 {
 			s.once("clusters/%s: is no name of a cluster: %s; rename the folder", e.Name(), wrong[0])
 			continue
 		}

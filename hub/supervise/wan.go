@@ -19,6 +19,14 @@ import (
 	"github.com/navehq/nave/hub/supervise/relay"
 )
 
+// wanName is in the hub's folder.
+const wanName = "wan.yaml"
+
+// hubEnd is what the file calls the hub, as an end of a link.
+const hubEnd = "hub"
+
+func (s *Supervisor) wanPath() string { return filepath.Join(s.opts.Dir, "hub", wanName) }
+
 // wanFile says how far clusters are from each other.
 type wanFile struct {
 	Links []wanLink `json:"links"`
@@ -117,7 +125,7 @@ var ports = []struct {
 
 // network is what the relay is to carry, and how clusters see each other by it.
 func (s *Supervisor) network() (relay.Config, []fleet.View, error) {
-	links, err := readWAN(filepath.Join(s.opts.Dir, "hub", "wan.yaml"))
+	links, err := readWAN(s.wanPath())
 	if err != nil {
 		return relay.Config{}, nil, err
 	}
@@ -138,6 +146,13 @@ func (s *Supervisor) network() (relay.Config, []fleet.View, error) {
 		views = append(views, fleet.View{Viewer: viewer, From: netip.MustParsePrefix(own), To: netip.MustParsePrefix(prefix)})
 		for name, ip := range s.addresses.list(target) {
 			config.Routes = append(config.Routes, routes(viewer, target, name, ip, prefix)...)
+		}
+	}
+	if exists(s.wanPath()) {
+		for _, viewer := range known {
+			config.Routes = append(config.Routes, relay.Route{
+				From: viewer, To: hubEnd, Network: "tcp", Listen: at(s.addresses.hubFrom(viewer), 9443), Target: at(s.addresses.hub(), 9443),
+			})
 		}
 	}
 	slices.SortFunc(views, func(a, b fleet.View) int {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/test/load"
 )
 
@@ -25,7 +27,19 @@ func TestRegionGoesSilent(t *testing.T) {
 	stay(t, 4*time.Second)
 	lost := time.Now()
 	f.write("hub/wan.yaml", silenced(string(wan)))
-	stay(t, 12*time.Second)
+	eventually(t, 20*time.Second, "the hub misses the region", func() error {
+		var s report.Status
+		if err := f.JSON(t.Context(), &s, "status"); err != nil {
+			return err
+		}
+		for _, c := range s.Clusters {
+			if (c.Name == home) != (c.Lease == string(v1alpha1.LeaseLost)) {
+				return fmt.Errorf("%s is %s", c.Name, c.Lease)
+			}
+		}
+		return nil
+	})
+	stay(t, 3*time.Second)
 	back := time.Now()
 	f.write("hub/wan.yaml", string(wan))
 	eventually(t, 60*time.Second, "traffic comes back", func() error {
@@ -65,7 +79,8 @@ func TestRegionGoesSilent(t *testing.T) {
 		len(results), fates[load.Cut], fates[load.Unrepeated], slowest.Took().Round(time.Millisecond), returned.Sub(back).Round(100*time.Millisecond))
 }
 
-// silenced is a WAN in which the links of the home region carry nothing.
+// silenced is a WAN in which the links of the home region, the hub's included,
+// carry nothing.
 func silenced(wan string) string {
 	var out strings.Builder
 	for line := range strings.Lines(wan) {
@@ -74,6 +89,7 @@ func silenced(wan string) string {
 		}
 		out.WriteString(line)
 	}
+	fmt.Fprintf(&out, "- {between: [hub, %s], partition: true}\n", home)
 	return out.String()
 }
 

@@ -1,0 +1,231 @@
+package cli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/hub/cli"
+)
+
+const example = "../../docs/examples/three-regions"
+
+// nave runs one command line.
+func nave(t *testing.T, args ...string) (code int, out, problems string) {
+	t.Helper()
+	var o, p bytes.Buffer
+	code = cli.Run(t.Context(), args, &o, &p)
+	return code, o.String(), p.String()
+}
+
+// folder writes files of a fleet's folder.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"version"}, 0, ""},
+		{[]string{"status", "--dir", t.TempDir()}, 1, "nave up"},
+		{[]string{"status", "--bad"}, 2, "unknown flag"},
+		{[]string{"nonsense"}, 2, "unknown command"},
+		{[]string{"cordon"}, 2, "accepts 1 arg"},
+		{[]string{"explain", "a", "b"}, 2, "accepts 1 arg"},
+		{[]string{"check", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
+		{[]string{"plan", example, "-o", "xml"}, 2, "xml"},
+		{[]string{"latency", "--via", "nowhere", "--dir", t.TempDir()}, 1, "has not been started"},
+	} {
+		code, _, problems := nave(t, c.args...)
+		if code != c.code || !strings.Contains(problems, c.want) {
+			t.Errorf("nave %s: %d, want %d, %q", strings.Join(c.args, " "), code, c.code, problems)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if code, out, problems := nave(t, "check", example); code != 0 || out != "" {
+		t.Errorf("the example: %d %s %s", code, out, problems)
+	}
+	dir := folder(t, map[string]string{
+		"hub/tenants.yaml":          "apiVersion: nave.dev/v1alpha1\nkind: Tenant\nmetadata: {name: t}\nspec: {nonsense: 1}\n",
+		"hub/wan.yaml":              "links:\n- {between: [a, b], delay: far}\n",
+		"hub/hosts.yaml":            "hosts:\n- {host: x, port: 0, address: y}\n",
+		"clusters/a/processes.yaml": "processes:\n- {name: x, command: [x]}\n- {name: x, command: [x]}\n- {name: y}\n",
+		"clusters/a/route.yaml": `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: ns}
+spec:
+  parentRefs: [{name: nobody}]
+`,
+		"clusters/b/broken.yaml": "a: [",
+	})
+	before := list(t, dir)
+	code, out, _ := nave(t, "check", dir)
+	if code != 1 {
+		t.Errorf("the exit code is %d", code)
+	}
+	for _, want := range []string{
+		"problem  hub/tenants.yaml:1: Tenant t: spec.nonsense", "problem  hub/wan.yaml: links[0]", "problem  hub/hosts.yaml: hosts[0]",
+		"problem  clusters/a/processes.yaml: processes[1].name", "problem  clusters/a/processes.yaml: processes[2]",
+		"clusters/a/route.yaml:1: HTTPRoute ns/r: spec.parentRefs[0]", "problem  clusters/b/broken.yaml:1",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it lacks %q:\n%s", want, out)
+		}
+	}
+	var got []objects.Problem
+	if _, out, _ := nave(t, "check", dir, "-o", "json"); json.Unmarshal([]byte(out), &got) != nil || len(got) < 7 {
+		t.Errorf("as JSON: %s", out)
+	}
+	if after := list(t, dir); after != before {
+		t.Errorf("it left something behind:\n%s", after)
+	}
+}
+
+func list(t *testing.T, dir string) string {
+	t.Helper()
+	var out strings.Builder
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		out.WriteString(path + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestPlan(t *testing.T) {
+	code, out, problems := nave(t, "plan", example)
+	if code != 0 {
+		t.Fatal(problems)
+	}
+	for _, want := range []string{
+		"=== agentgateway-system/agentgateway-mcp in eastus", "=== agentgateway-system/agentgateway-route-foundry in westus2",
+		"order=Region regions=westus2,southcentralus", "auth key secret=", "match path prefix /azureopenai",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it lacks %q:\n%s", want, out)
+		}
+	}
+	_, asJSON, _ := nave(t, "plan", example, "-o", "json")
+	var got []struct {
+		Cluster   string
+		Resources []struct{ Kind, Name string }
+	}
+	if err := json.Unmarshal([]byte(asJSON), &got); err != nil || len(got) != 6 || len(got[0].Resources) < 6 {
+		t.Errorf("%v: %+v", err, got)
+	}
+	for _, text := range []string{out, asJSON} {
+		if strings.Contains(text, "demo-key") {
+			t.Error("it shows a key")
+		}
+	}
+}
+
+func TestLogs(t *testing.T) {
+	dir := folder(t, map[string]string{
+		".nave/logs/hub.log":     "one\ntwo\nthree\nhalf",
+		".nave/logs/spoke-a.log": strings.Repeat("x", 2<<20) + "\nlast\n",
+	})
+	for _, c := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"-n", "2"}, "hub  two\nhub  three\nspoke-a  last\n", 0},
+		{[]string{"hub"}, "hub  one\nhub  two\nhub  three\n", 0},
+		{[]string{"proxy"}, "", 1},
+	} {
+		code, out, _ := nave(t, append([]string{"logs", "--dir", dir}, c.args...)...)
+		if code != c.code || out != c.want {
+			t.Errorf("%v: %d %q", c.args, code, out)
+		}
+	}
+}
+
+// fakeHub answers as a hub would, and gives what it was asked.
+func fakeHub(t *testing.T, answer any) (dir string, asked *[]string) {
+	t.Helper()
+	asked = &[]string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		*asked = append(*asked, strings.TrimSpace(r.Method+" "+r.URL.String()+" "+r.Header.Get("Authorization")+" "+body.String()))
+		if answer == nil {
+			http.Error(w, "no such thing", http.StatusNotFound)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	t.Cleanup(server.Close)
+	api := `{"api": "` + strings.TrimPrefix(server.URL, "http://") + `"}`
+	return folder(t, map[string]string{".nave/run/hub.json": api, ".nave/run/spoke-a.json": api, ".nave/token": "secret\n"}), asked
+}
+
+func TestStatusIsShown(t *testing.T) {
+	dir, asked := fakeHub(t, report.Status{
+		Clusters: []report.Cluster{{Name: "a", Region: "eu", Lease: "Connected", State: "Ready", Proxies: []report.Proxy{{Ready: true}, {}}}},
+		Gateways: []report.Gateway{{Cluster: "a", Home: "b", Namespace: "n", Name: "g", Listeners: []report.Listener{{Name: "http", URLs: []string{"http://127.0.0.1:80"}}}}},
+		Orders:   []report.Order{{Kind: "Cordon", Cluster: "a", Who: "me", Why: "because"}},
+		Problems: []objects.Problem{{Cluster: "a", File: "f.yaml:3", Object: "HTTPRoute n/r", Field: "spec.x", Message: "is wrong", Remedy: "mend it"}},
+	})
+	for _, args := range [][]string{{"status"}, {"status", "--via", "a"}} {
+		code, out, problems := nave(t, append(args, "--dir", dir)...)
+		for _, want := range []string{"1/2", "n/g", "http://127.0.0.1:80", "because", "clusters/a/f.yaml:3: HTTPRoute n/r: spec.x: is wrong; mend it"} {
+			if code != 0 || !strings.Contains(out, want) {
+				t.Errorf("%v: %d, it lacks %q: %s%s", args, code, want, out, problems)
+			}
+		}
+	}
+	if len(*asked) != 2 || (*asked)[0] != "GET /api/v1/status Bearer secret" {
+		t.Errorf("asked %q", *asked)
+	}
+}
+
+func TestOrders(t *testing.T) {
+	dir, asked := fakeHub(t, map[string]string{})
+	t.Setenv("USER", "me")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"cordon", "a", "--why", "w", "--for", "2m"}, `POST /api/v1/orders Bearer secret {"cluster":"a","seconds":120,"verb":"cordon","who":"me","why":"w"}`},
+		{[]string{"freeze"}, `POST /api/v1/orders Bearer secret {"seconds":0,"verb":"freeze","who":"me","why":""}`},
+		{[]string{"cluster", "revoke", "a"}, `POST /api/v1/clusters/a/revoke Bearer secret {"who":"me"}`},
+		{[]string{"drill", "start", "d"}, `POST /api/v1/drills/d/start Bearer secret`},
+		{[]string{"explain", "ns/b", "--from", "a"}, `GET /api/v1/explain?backend=ns%2Fb&from=a Bearer secret`},
+	} {
+		*asked = nil
+		nave(t, append(c.args, "--dir", dir)...)
+		if len(*asked) != 1 || (*asked)[0] != c.want {
+			t.Errorf("%v asks %q, want %q", c.args, *asked, c.want)
+		}
+	}
+	refusing, _ := fakeHub(t, nil)
+	if code, _, problems := nave(t, "drain", "a", "--dir", refusing); code != 1 || !strings.Contains(problems, "no such thing") {
+		t.Errorf("a refusal: %d %q", code, problems)
+	}
+}
