@@ -25,7 +25,7 @@ type desk struct {
 	placed     map[string]*assignment.Placement
 	verdicts   map[string]*assignment.Verdict
 	// statuses and problems are as they were last written, by object and place.
-	statuses map[objects.Key]objects.Status
+	statuses map[objects.Key]written
 	problems map[string][]objects.Problem
 	// given is what each table has of session keys, sealed what each host was
 	// sealed: hashes, by table, and by table and host.
@@ -38,7 +38,7 @@ type desk struct {
 func newDesk(s *Spoke) *desk {
 	d := &desk{
 		s: s, peers: map[string]*assignment.Peer{}, placed: map[string]*assignment.Placement{}, verdicts: map[string]*assignment.Verdict{},
-		statuses: map[objects.Key]objects.Status{}, problems: map[string][]objects.Problem{},
+		statuses: map[objects.Key]written{}, problems: map[string][]objects.Problem{},
 		given: map[string]string{}, sealed: map[string]string{},
 		translator: translate.New(translate.Options{
 			Cluster: s.opts.Cluster, Region: s.opts.Region, Standalone: true, Probe: contract.Hash(s.probeKey),
@@ -106,7 +106,7 @@ func (d *desk) note(c uplink.Change) {
 		if v, ok := c.Resource.(*assignment.Verdict); ok {
 			d.verdicts[c.Key] = v
 			if status, ok := d.statuses[v.Key]; ok {
-				d.writeOne(status)
+				d.writeOne(status.Status)
 			}
 		}
 	case assignment.KindFleet:

@@ -98,9 +98,7 @@ func (d *desk) known() (peers []*assignment.Peer, statuses []*assignment.Status,
 		peers = append(peers, d.peers[cluster])
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(d.statuses), objects.Key.Compare) {
-		if value, err := json.Marshal(d.statuses[key].Value); err == nil {
-			statuses = append(statuses, &assignment.Status{Key: key, Generation: d.statuses[key].Generation, Value: value})
-		}
+		statuses = append(statuses, &assignment.Status{Key: key, Generation: d.statuses[key].Generation, Value: d.statuses[key].dated})
 	}
 	problems = []objects.Problem{}
 	for _, place := range slices.Sorted(maps.Keys(d.problems)) {

@@ -12,14 +12,7 @@ import (
 // holds the lock, here and below.
 func (d *desk) write(result translate.Result) {
 	for _, status := range result.Statuses {
-		d.statuses[status.Key] = status
 		d.writeOne(status)
-		value, err := json.Marshal(status.Value)
-		if err != nil {
-			d.s.deps.Log.Error("tell a status", "object", status.Key.String(), "err", err)
-			continue
-		}
-		d.s.uplink.Tell(&assignment.Status{Key: status.Key, Generation: status.Generation, Value: value})
 	}
 	for _, key := range result.Gone {
 		delete(d.statuses, key)
@@ -33,14 +26,26 @@ func (d *desk) write(result translate.Result) {
 	}
 }
 
-// writeOne writes one status with the annotations that the hub's verdict owes it.
+// written is a status, and how it stands beside the folder, its conditions dated.
+type written struct {
+	objects.Status
+	dated json.RawMessage
+}
+
+// writeOne writes one status with the annotations that the hub's verdict owes
+// it, and tells the hub of it as it was written.
 func (d *desk) writeOne(status objects.Status) {
 	var notes map[string]string
 	if v := d.verdicts[assignment.ObjectKey(status.Key)]; v != nil {
 		notes = v.Annotations
 	}
-	if err := d.s.statuses.Write(status, notes); err != nil {
+	dated, err := d.s.statuses.Write(status, notes)
+	if err != nil {
 		d.s.deps.Log.Error("write a status", "object", status.Key.String(), "err", err)
+	}
+	d.statuses[status.Key] = written{status, dated}
+	if dated != nil {
+		d.s.uplink.Tell(&assignment.Status{Key: status.Key, Generation: status.Generation, Value: dated})
 	}
 }
 

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -10,17 +12,21 @@ import (
 
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/v1alpha1"
 )
 
 // Gateways are those that run in a cluster, with the URLs of all their proxies,
-// and those that it declares, by name.
+// and those that it declares, by name. A Gateway that is only placed there has no
+// status of its own: its condition says what its proxies report.
 func Gateways(cluster string, proxies []assignment.ProxyFacts, statuses []*assignment.Status) []Gateway {
 	found := map[string]*Gateway{}
 	urls := map[string]map[string][]string{}
+	byGateway := map[string][]assignment.ProxyFacts{}
 	for _, p := range proxies {
 		if p.Gateway == "" {
 			continue
 		}
+		byGateway[p.Gateway] = append(byGateway[p.Gateway], p)
 		namespace, name, _ := strings.Cut(p.Gateway, "/")
 		found[p.Gateway] = &Gateway{Cluster: cluster, Home: p.Home, Namespace: namespace, Name: name}
 		if urls[p.Gateway] == nil {
@@ -48,6 +54,9 @@ func Gateways(cluster string, proxies []assignment.ProxyFacts, statuses []*assig
 	var out []Gateway
 	for _, at := range slices.Sorted(maps.Keys(found)) {
 		g := *found[at]
+		if g.Home != cluster {
+			g.Conditions = programmed(byGateway[at])
+		}
 		g.Listeners = []Listener{}
 		for _, listener := range slices.Sorted(maps.Keys(urls[at])) {
 			slices.Sort(urls[at][listener])
@@ -56,6 +65,37 @@ func Gateways(cluster string, proxies []assignment.ProxyFacts, statuses []*assig
 		out = append(out, g)
 	}
 	return out
+}
+
+// programmed is the condition of that name, as a Gateway's proxies report it.
+func programmed(proxies []assignment.ProxyFacts) json.RawMessage {
+	ready, cause := 0, ""
+	for _, p := range proxies {
+		if p.Ready && p.Revision != "" {
+			ready++
+		}
+		cause = cmp.Or(cause, p.Error)
+	}
+	c := condition{Type: v1alpha1.ConditionProgrammed, Status: "True", Reason: "Programmed", Message: fmt.Sprintf("%d of %d proxies obey it", ready, len(proxies))}
+	switch {
+	case cause != "":
+		c.Status, c.Reason, c.Message = "False", "Invalid", cause
+	case ready == 0:
+		c.Status, c.Reason = "False", "Pending"
+	}
+	out, err := json.Marshal([]condition{c})
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+// condition is what is told of a metav1.Condition whose time nobody keeps.
+type condition struct {
+	Type    string `json:"type"`
+	Status  string `json:"status"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
 }
 
 // Objects are the routes and backends among the statuses of a cluster.

@@ -168,8 +168,9 @@ func TestConditionsKeepTheirTime(t *testing.T) {
 	key := objects.Key{Kind: "Thing", Namespace: "n", Name: "x"}
 	write := func(status metav1.ConditionStatus) string {
 		value := objects.Conditions{Conditions: []metav1.Condition{{Type: "Accepted", Status: status, Reason: "R"}}}
-		if err := w.Write(objects.Status{Key: key, Value: value}, nil); err != nil {
-			t.Fatal(err)
+		dated, err := w.Write(objects.Status{Key: key, Value: value}, nil)
+		if err != nil || strings.Contains(string(dated), `"lastTransitionTime":null`) {
+			t.Fatalf("%s, %v", dated, err)
 		}
 		data, err := os.ReadFile(filepath.Join(w.Dir, "Thing", "n", "x.yaml"))
 		if err != nil {

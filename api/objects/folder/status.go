@@ -41,8 +41,17 @@ func (w Statuses) path(k objects.Key) string {
 	return filepath.Join(w.Dir, k.Kind, namespace, k.Name+".yaml")
 }
 
-// Write writes the status of an object with the annotations owed to it, if it differs.
-func (w Statuses) Write(s objects.Status, notes map[string]string) error {
+// Write writes the status of an object with the annotations owed to it, if it
+// differs, and gives it as it stands there, its conditions dated.
+func (w Statuses) Write(s objects.Status, notes map[string]string) (json.RawMessage, error) {
+	dated, err := w.write(s, notes)
+	if err != nil {
+		return nil, fmt.Errorf("write the status of %s: %w", s.Key, err)
+	}
+	return dated, nil
+}
+
+func (w Statuses) write(s objects.Status, notes map[string]string) (json.RawMessage, error) {
 	path := w.path(s.Key)
 	before := map[string]any{}
 	if data, err := os.ReadFile(path); err == nil {
@@ -53,27 +62,27 @@ func (w Statuses) Write(s objects.Status, notes map[string]string) error {
 	}
 	raw, err := json.Marshal(s.Value)
 	if err != nil {
-		return fmt.Errorf("write the status of %s: %w", s.Key, err)
+		return nil, err
 	}
 	after := map[string]any{}
 	if err := json.Unmarshal(raw, &after); err != nil {
-		return fmt.Errorf("write the status of %s: %w", s.Key, err)
+		return nil, err
 	}
 	dateConditions(before, after, w.Now().UTC().Format(time.RFC3339))
 	if raw, err = json.Marshal(after); err != nil {
-		return fmt.Errorf("write the status of %s: %w", s.Key, err)
+		return nil, err
 	}
 	data, err := yaml.Marshal(Written{s.Key.Group, s.Key.Kind, s.Key.Namespace, s.Key.Name, notes, raw})
 	if err != nil {
-		return fmt.Errorf("write the status of %s: %w", s.Key, err)
+		return nil, err
 	}
 	if old, err := os.ReadFile(path); err == nil && string(old) == string(data) {
-		return nil
+		return raw, nil
 	}
 	if err := writeFile(path, data); err != nil {
-		return fmt.Errorf("write the status of %s: %w", s.Key, err)
+		return nil, err
 	}
-	return nil
+	return raw, nil
 }
 
 // Remove takes the status of an object away.
