@@ -342,6 +342,22 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+func TestWhatMovesNothingSetsNobodyAside(t *testing.T) {
+	broken := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+	list := service(broken, serve(t, echo))
+	for _, r := range list {
+		if b, ok := r.(*table.Backend); ok {
+			b.Failover.Triggers = []table.Trigger{table.OnConnect}
+		}
+	}
+	p := start(t, nil, append(list, rule(nil))...)
+	for range 20 {
+		if resp, _ := p.do("PUT", "/", "b"); resp.StatusCode != 503 {
+			t.Fatalf("it moved: %d", resp.StatusCode)
+		}
+	}
+}
+
 func TestDeadCandidateIsNotAskedAgain(t *testing.T) {
 	p := start(t, nil, append(service(dead(t), serve(t, echo)), rule(nil))...)
 	for range 5 {

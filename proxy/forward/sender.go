@@ -276,10 +276,16 @@ func (t *timed) Close() error {
 	return t.ReadCloser.Close()
 }
 
+// triggers tells whether a failure moves a call by its backend's policy.
+func triggers(p *table.Failover, why table.Trigger) bool {
+	return len(p.Triggers) == 0 || slices.Contains(p.Triggers, why)
+}
+
 // Done takes evidence for ejection and latency. A failure that amounts to no
-// trigger (the client went away) is no evidence.
+// trigger (the client went away, or the policy moves nothing for it) is no
+// evidence: the next call is to meet it as this one does.
 func (f *Forwarder) Done(call *Call, to pick.Candidate, o Outcome) {
-	if o.Err != nil && o.Failed == "" {
+	if o.Err != nil && o.Failed == "" || o.Failed != "" && !triggers(&call.Backend.Failover, o.Failed) {
 		return
 	}
 	key := to.Key()
@@ -329,7 +335,7 @@ func (f *Forwarder) Move(call *Call, from pick.Candidate, why table.Trigger) boo
 	switch {
 	case call.Only != nil || p.Disabled || call.Record.Attempts >= most:
 		return false
-	case len(p.Triggers) > 0 && !slices.Contains(p.Triggers, why):
+	case !triggers(p, why):
 		return false
 	case call.life != nil && !call.life.deadline.IsZero() && !f.opt.Now().Before(call.life.deadline):
 		return false

@@ -53,7 +53,7 @@ func (a *attempt) whole(ctx context.Context, resp *message.Response) (table.Trig
 	if err != nil {
 		return a.rejected(err)
 	}
-	a.evidence(forward.Outcome{Status: resp.Status, FirstByte: a.first})
+	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Status: resp.Status, FirstByte: a.first})
 	a.account(answer.Summary)
 	h := head(resp, "application/json")
 	return a.send(resp.Status, &h, answer.Body)
@@ -61,7 +61,7 @@ func (a *attempt) whole(ctx context.Context, resp *message.Response) (table.Trig
 
 // pass hands an answer on that no dialect reads: the list of models.
 func (a *attempt) pass(resp *message.Response, body []byte) (table.Trigger, bool) {
-	a.evidence(forward.Outcome{Status: resp.Status, FirstByte: a.first})
+	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Status: resp.Status, FirstByte: a.first})
 	h := head(resp, "application/json")
 	return a.send(resp.Status, &h, body)
 }
@@ -91,7 +91,7 @@ func (a *attempt) rejected(err error) (table.Trigger, bool) {
 	if e.InStream {
 		why = triggerOf(e)
 	}
-	a.evidence(forward.Outcome{Status: e.Status, Failed: why, RetryAfter: e.RetryAfter})
+	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Status: e.Status, Failed: why, RetryAfter: e.RetryAfter})
 	if !e.Class.Moves() {
 		a.refuse("Upstream", e)
 		return "", true
@@ -184,7 +184,7 @@ func (f *flow) commit() error {
 	f.first = f.m.opts.Now().Sub(f.start)
 	f.call.Record.LLM.FirstToken = f.m.opts.Now().Sub(f.began)
 	f.call.Record.Error = ""
-	f.evidence(forward.Outcome{Status: f.resp.Status, FirstByte: f.first})
+	f.m.opts.Sender.Done(f.call, f.to, forward.Outcome{Status: f.resp.Status, FirstByte: f.first})
 	h := head(f.resp, "text/event-stream")
 	h.Add("Cache-Control", "no-cache")
 	if f.call.Start(f.resp.Status, &h, message.UnknownLength) != nil {
@@ -266,7 +266,7 @@ func (f *flow) broke(err error) (table.Trigger, bool) {
 	}
 	f.account(f.stream.Summary())
 	f.call.Record.Reason, f.call.Record.Error = "UpstreamFailure", e.Error()
-	f.evidence(forward.Outcome{Status: f.resp.Status, Failed: table.OnStream})
+	f.m.opts.Sender.Done(f.call, f.to, forward.Outcome{Status: f.resp.Status, Failed: table.OnStream})
 	f.held = append(f.held, f.stream.Fail(e)...)
 	if f.flush() == nil {
 		f.finish()

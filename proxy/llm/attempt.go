@@ -67,14 +67,6 @@ func (t *turn) attempt(to pick.Candidate) (why table.Trigger, answered bool) {
 	return a.whole(ctx, resp)
 }
 
-// evidence tells what came of the attempt. A failure that moves no call by the
-// policy sets nobody aside either: the next call is to meet it as this one does.
-func (a *attempt) evidence(o forward.Outcome) {
-	if o.Failed == "" || a.triggers(o.Failed) {
-		a.m.opts.Sender.Done(a.call, a.to, o)
-	}
-}
-
 // limit is how long the attempt may take until its answer begins.
 func (a *attempt) limit() time.Duration {
 	limit := a.call.Backend.Failover.PerAttemptTimeout.Std()
@@ -197,7 +189,7 @@ func (a *attempt) unprepared(err error) (table.Trigger, bool) {
 		a.last = &chat.Error{Class: chat.Credential, Status: 502, Type: "api_error", Message: "the gateway could not authenticate to the provider"}
 		a.call.Record.Error = err.Error()
 	}
-	a.evidence(forward.Outcome{Err: err, Failed: table.OnServer})
+	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Err: err, Failed: table.OnServer})
 	return table.OnServer, false
 }
 
@@ -205,7 +197,7 @@ func (a *attempt) unprepared(err error) (table.Trigger, bool) {
 func (a *attempt) unsent(ctx context.Context, err error) (table.Trigger, bool) {
 	if a.call.Exchange.Context().Err() != nil {
 		a.call.Record.Reason, a.call.Record.Error = "UpstreamFailure", "the client went away"
-		a.evidence(forward.Outcome{Err: err})
+		a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Err: err})
 		return "", true
 	}
 	why := table.OnConnect
@@ -228,7 +220,7 @@ func (a *attempt) broken(why table.Trigger, status int, err error) (table.Trigge
 		a.last.Type, a.last.Message = "timeout", "the provider did not answer in time"
 	}
 	a.call.Record.Error = err.Error()
-	a.evidence(forward.Outcome{Err: err, Failed: why})
+	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Err: err, Failed: why})
 	return why, false
 }
 
@@ -244,7 +236,7 @@ func (a *attempt) failed(resp *message.Response) (table.Trigger, bool) {
 	a.call.Record.Error = fmt.Sprintf("%s answers %d: %s", a.to.Key(), resp.Status, e.Class)
 	o := forward.Outcome{Status: resp.Status, RetryAfter: e.RetryAfter, FirstByte: a.m.opts.Now().Sub(a.start)}
 	if !e.Class.Moves() {
-		a.evidence(o)
+		a.m.opts.Sender.Done(a.call, a.to, o)
 		a.call.Record.Error = ""
 		a.refuse("Upstream", e)
 		return "", true
@@ -253,7 +245,7 @@ func (a *attempt) failed(resp *message.Response) (table.Trigger, bool) {
 	if e.Class == chat.Credential {
 		a.m.opts.Log.Warn("a provider refuses its credential", "candidate", a.to.Key(), "status", resp.Status)
 	}
-	a.evidence(o)
+	a.m.opts.Sender.Done(a.call, a.to, o)
 	return why, false
 }
 

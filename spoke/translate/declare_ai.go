@@ -74,7 +74,10 @@ func declareProvider(p *agentgateway.LLMProvider, name, path string) declaredMem
 	})
 	known("azureopenai", table.Azure, p.AzureOpenAI != nil, func() {
 		a := p.AzureOpenAI
-		m.host, m.ambient = string(a.Endpoint), true
+		m.host, m.ambient = strings.TrimSuffix(strings.TrimPrefix(string(a.Endpoint), "https://"), "/"), true
+		if strings.Contains(m.host, "/") {
+			m.refuse(path+".azureopenai.endpoint", fmt.Sprintf("%q is no host name", a.Endpoint), "name the resource's host, such as NAME.openai.azure.com")
+		}
 		model.Deployment, model.APIVersion = string(a.DeploymentName), string(a.APIVersion)
 		if a.APIVersion != "" && a.APIVersion != "v1" && a.DeploymentName == "" {
 			m.refuse(path+".azureopenai.deploymentName", "is needed with this apiVersion", "set it")
