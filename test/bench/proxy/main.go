@@ -1,0 +1,107 @@
+// Bench-proxy measures what a proxied chat completion costs: a proxy of a fleet
+// that `nave up` runs, with its access log and metrics on as they are by
+// default, beside nginx and beside no proxy at all, in alternating rounds of one
+// run. The upstream and the clients are processes of their own, so that their
+// processor time is not counted; the cores are shared by all.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// settings are what the person chose.
+type settings struct {
+	bin, out          string
+	connections, rate int
+	rounds            int
+	duration, warm    time.Duration
+	maxRatio          float64
+	withoutNginx      bool
+}
+
+// part carries out what another process of the same run asks of this program,
+// and tells whether it was asked for something.
+func part(args []string) bool {
+	if len(args) != 2 {
+		return false
+	}
+	var err error
+	switch args[0] {
+	case "upstream":
+		err = serveUpstream(args[1])
+	case "load":
+		err = generate(args[1], os.Stdout)
+	default:
+		return false
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", args[0], err)
+		os.Exit(1)
+	}
+	return true
+}
+
+func main() {
+	if part(os.Args[1:]) {
+		return
+	}
+	s := settings{}
+	flag.StringVar(&s.bin, "bin", "../bin", "where the programs are")
+	flag.StringVar(&s.out, "out", "", "the folder for the results; none are written without it")
+	flag.IntVar(&s.connections, "connections", 32, "connections of the clients")
+	flag.IntVar(&s.rate, "rate", 500, "requests a second where latency is measured")
+	flag.IntVar(&s.rounds, "rounds", 3, "how often each is measured")
+	flag.DurationVar(&s.duration, "duration", 6*time.Second, "how long each measurement takes")
+	flag.DurationVar(&s.warm, "warm", 2*time.Second, "how long each warms up before the first round")
+	flag.Float64Var(&s.maxRatio, "max-ratio", 4, "the most processor time a request may cost, in nginx's")
+	flag.BoolVar(&s.withoutNginx, "without-nginx", false, "leave nginx out, and judge nothing")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-proxy:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+var errDear = errors.New("a request costs too much")
+
+func run(ctx context.Context, s settings) error {
+	dir, err := os.MkdirTemp("", "nave-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	scene, err := setUp(ctx, s, dir)
+	defer scene.end()
+	if err != nil {
+		return err
+	}
+	results, err := scene.measure(ctx, s)
+	if err != nil {
+		return err
+	}
+	text := report(s, results)
+	fmt.Print(text)
+	if s.out != "" {
+		if err := os.MkdirAll(s.out, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(s.out, "proxy.txt"), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if r := ratio(results); r > s.maxRatio {
+		return fmt.Errorf("%w: %.2f times nginx's processor time, at most %.2f", errDear, r, s.maxRatio)
+	}
+	return nil
+}
