@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/navehq/nave/api/expr"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/message"
 	"github.com/navehq/nave/proxy/observe"
@@ -30,6 +31,10 @@ type Call struct {
 	// Credential is the valid key that the client showed and that was taken off
 	// the request, for backends that are sent the client's own; never logged.
 	Credential string
+	// Facts are what the protocol knows of the body, by which Decide judges the
+	// members' own rules. While they are nil, members whose rules ask for more than
+	// the head tells are kept out.
+	Facts expr.Facts
 	// Timeout bounds the whole call where the route says so; BackendTimeout one attempt.
 	Timeout        time.Duration
 	BackendTimeout time.Duration

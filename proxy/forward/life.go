@@ -99,6 +99,20 @@ func (c *Call) Authorize(more expr.Facts) (allowed bool, reason string) {
 	return true, ""
 }
 
+// AuthorizeAt judges a member's own rules, as Authorize does those of the whole.
+func (c *Call) AuthorizeAt(member string, more expr.Facts) (allowed bool, reason string) {
+	if c.life == nil {
+		return true, ""
+	}
+	if _, g := c.life.index.Serving(c.Backend.Name, member); g != nil {
+		reason = refusedBy(g, c, more)
+	}
+	return reason == "", reason
+}
+
+// Waits tells whether any rule waits for what the body tells.
+func (c *Call) Waits() bool { return c.life != nil && len(c.life.pending) > 0 }
+
 // joined asks the first for a fact, then the second.
 type joined struct{ first, second expr.Facts }
 

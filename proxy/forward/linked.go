@@ -98,7 +98,8 @@ func serves(c *pick.Candidate) error {
 
 // restrictLink holds this cluster's own policies against the request. The
 // client's key was checked and taken off at the entry; what is known of it here
-// is that there was one. What asks for the body waits for the protocol.
+// is that there was one. What asks for the body, such as a tool's name, waits for
+// the protocol, which calls Authorize; until then Send refuses.
 func (l *life) restrictLink(member string) error {
 	whole, part := l.index.Serving(l.call.Backend.Name, member)
 	for _, g := range []*match.Guard{whole, part} {

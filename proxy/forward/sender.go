@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/navehq/nave/api/expr"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/filter/authorization"
 	"github.com/navehq/nave/proxy/latency"
@@ -83,7 +84,7 @@ func (f *Forwarder) guarded(call *Call, needs *pick.Needs) {
 	needs.Lacks = func(c pick.Candidate) string {
 		if c.Member.Name != "" {
 			if _, g := index.Serving(call.Backend.Name, c.Member.Name); g != nil {
-				if why := refusedBy(g, call); why != "" {
+				if why := refusedBy(g, call, call.Facts); why != "" {
 					return why
 				}
 			}
@@ -95,14 +96,20 @@ func (f *Forwarder) guarded(call *Call, needs *pick.Needs) {
 	}
 }
 
-func refusedBy(g *match.Guard, call *Call) string {
+// refusedBy says why a member's guard refuses the request, "" where it does not.
+// Where more is nil, the body is not known: what asks for it refuses.
+func refusedBy(g *match.Guard, call *Call, more expr.Facts) string {
 	switch {
 	case g.Closed != "":
 		return "policy invalid: " + g.Closed
 	case g.Keys != nil && call.Principal == "":
 		return "an API key"
 	case g.Rules != nil:
-		v := g.Rules.Judge(&call.life.facts, authorization.NeedsBody)
+		later := authorization.NeedsBody
+		if more != nil {
+			later = nil
+		}
+		v := g.Rules.Judge(joined{more, &call.life.facts}, later)
 		if v.Denied {
 			return "authorization: " + v.Reason
 		}

@@ -29,7 +29,7 @@ type tried struct {
 // processed, or again says that it does no harm.
 func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(*reply, pick.Candidate) *fault, again func(context.Context, pick.Candidate) bool) (t tried) {
 	o.facts = v.facts
-	w := v.way(o.server)
+	w := v.way(o)
 	if len(w.choices) == 0 {
 		t.fault = undone(table.OnConnect, fmt.Sprintf("no candidate serves %q: %s", o.server, w.why))
 		return t
@@ -110,7 +110,7 @@ func (v *visit) endServers(ctx context.Context) {
 	v.side(v.servers, func(server string, call *forward.Call) {
 		o := o
 		o.server = server
-		w := v.way(server)
+		w := v.way(o)
 		w.more(len(w.choices) - 1)
 		for i, c := range w.choices {
 			if i == 3 || v.passing && i == 1 {

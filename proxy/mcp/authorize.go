@@ -40,27 +40,27 @@ func (s *subject) Fact(name string) (any, bool) {
 	return nil, false
 }
 
-// allowed judges one thing before anything is sent; a refusal is recorded.
+// allowed judges one thing before anything is sent, by the rules of the whole and
+// by those of the server that it names; a refusal is recorded.
 func (v *visit) allowed(s *subject) bool {
-	ok, reason := v.call.Authorize(s)
+	ok, reason := v.may(s)
 	if !ok {
 		v.call.Record.Reason, v.call.Record.Error = "Authorization", reason
 	}
 	return ok
 }
 
+func (v *visit) may(s *subject) (ok bool, reason string) {
+	if ok, reason = v.call.Authorize(s); ok && s.target != "" {
+		ok, reason = v.call.AuthorizeAt(s.target, s)
+	}
+	return ok, reason
+}
+
 // shown tells whether a client may see an item of a list: whether it could use
 // it, with no arguments where it is a tool.
 func (v *visit) shown(list, server, own string) bool {
-	use := map[string]subject{
-		"tools":             {method: "tools/call", kind: "tool"},
-		"prompts":           {method: "prompts/get", kind: "prompt"},
-		"resources":         {method: "resources/read", kind: "resource"},
-		"resourceTemplates": {method: "resources/read", kind: "resource"},
-	}
-	s := use[list]
-	s.name, s.target = own, server
-	ok, _ := v.call.Authorize(&s)
+	ok, _ := v.may(using(list, server, own))
 	return ok
 }
 

@@ -38,12 +38,22 @@ func (v *visit) begin(ctx context.Context, m *jsonrpc.Message) {
 	}
 	if failed != nil && (len(pages) == 0 || !v.declared().FailOpen) {
 		v.endServers(context.WithoutCancel(ctx))
-		lost := v.lostRequest(m.ID, failed.server, failed.tried)
 		v.call.Record.Reason = "UpstreamFailure"
-		v.answer(lost)
+		v.answer(v.notBegun(m.ID, failed))
 		return
 	}
 	v.welcome(ctx, m, asked, pages)
+}
+
+// notBegun is what a client is told where a server did not begin a session: the
+// answer of the proxy that would have asked it, or that none came.
+func (v *visit) notBegun(id jsonrpc.ID, w *word) jsonrpc.Message {
+	if !w.tried.ok || w.answer == nil || w.answer.Error == nil {
+		return v.lostRequest(id, w.server, w.tried)
+	}
+	refused := *w.answer
+	refused.ID = id
+	return refused
 }
 
 // welcome answers initialize once the servers have.

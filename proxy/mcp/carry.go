@@ -23,7 +23,11 @@ func (o *owner) serveLink(ctx context.Context, call *forward.Call) {
 		return
 	}
 	call.Request.Body = nil
-	if err := answerWith(ctx, call, o.serve(ctx, call, *call.Only, ord)); err != nil {
+	r := o.judge(call, ord)
+	if r == nil {
+		r = o.carry(ctx, call, *call.Only, ord)
+	}
+	if err := answerWith(ctx, call, o.signed(r)); err != nil {
 		call.Record.Error = err.Error()
 	}
 }
@@ -75,9 +79,13 @@ func pour(x message.Exchange, body io.Reader) error {
 	}
 }
 
-// serve carries an order out. Its response always names the owner.
+// serve carries an order out.
 func (o *owner) serve(ctx context.Context, call *forward.Call, to pick.Candidate, ord order) *message.Response {
-	r := o.carry(ctx, call, to, ord)
+	return o.signed(o.carry(ctx, call, to, ord))
+}
+
+// signed puts the owner's name on an answer.
+func (o *owner) signed(r *message.Response) *message.Response {
 	name := o.p.proxy
 	if name == "" {
 		name = "this"
@@ -188,7 +196,7 @@ func (o *owner) message(ctx context.Context, j job) *message.Response {
 			o.act(j.h, o.step(j.h, session.Gone{Turn: l.turn}))
 			continue
 		}
-		r := o.relay(j, resp, m)
+		r := o.sift(j.call, j.server, m, o.relay(j, resp, m))
 		setMoved(r, l)
 		return r
 	}

@@ -16,6 +16,7 @@ type fake struct {
 	// lone servers keep no sessions; jsonGone answers unknown sessions with a
 	// JSON-RPC error, as some kits do.
 	lone, jsonGone bool
+	listsInEvents  bool
 	tools          string
 	version        string
 
@@ -200,6 +201,11 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, m rpc, s *state) {
 		f.mu.Lock()
 		list := f.tools
 		f.mu.Unlock()
+		if f.listsInEvents {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprintf(w, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\nid: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"tools\":%s}}\n\n", m.ID, list)
+			return
+		}
 		reply(w, m.ID, `{"tools":`+list+`}`)
 	case "resources/list":
 		reply(w, m.ID, `{"resources":[{"uri":"file:///`+f.name+`","name":"x"}]}`)

@@ -139,7 +139,7 @@ func (v *visit) request(ctx context.Context, m *jsonrpc.Message) {
 	known, ok := catalog.Lookup(m.Method)
 	switch {
 	case known.Reach != catalog.One && !v.allowed(&subject{method: m.Method}):
-		v.answer(jsonrpc.Fail(m.ID, jsonrpc.CodeInvalidRequest, "the method is not allowed", nil))
+		v.answer(methodRefused(m.ID))
 	case !ok && len(v.servers) == 1:
 		v.single(ctx, m, v.servers[0], *m, false)
 	case !ok:

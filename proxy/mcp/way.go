@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/navehq/nave/api/expr"
 	"github.com/navehq/nave/proxy/pick"
 )
 
@@ -11,6 +12,7 @@ import (
 type way struct {
 	v       *visit
 	server  string
+	facts   expr.Facts // what the members' own rules may ask
 	choices []pick.Choice
 	// holds is the cluster where the session lives as far as is known here.
 	holds string
@@ -25,15 +27,16 @@ type way struct {
 
 // way begins with the cluster that served the session last, unless it is set
 // aside; otherwise it is as the sender decides.
-func (v *visit) way(server string) *way {
-	w := &way{v: v, server: server}
+func (v *visit) way(o order) *way {
+	server := o.server
+	w := &way{v: v, server: server, facts: &asking{order: o, limits: v.p.answer()}}
 	known := false
 	if w.holds, known = v.p.hints.get(v.place(server)); !known {
 		w.holds = v.facts.Served[server]
 	}
 	if w.holds != "" {
 		owner := w.holds + "/" + v.call.Backend.Name + "/" + server // pick.Candidate.Key
-		d := v.decide(pick.Needs{Member: server, Owner: owner})
+		d := v.decide(pick.Needs{Member: server, Owner: owner}, w.facts)
 		if len(d.Order) == 1 && !d.Order[0].Ejected {
 			w.choices, w.alone = d.Order, true
 			return w
@@ -48,16 +51,18 @@ func (v *visit) place(server string) place {
 }
 
 // decide asks the sender by the request's own call, which is for one at a time.
-func (v *visit) decide(needs pick.Needs) pick.Decision {
+func (v *visit) decide(needs pick.Needs, facts expr.Facts) pick.Decision {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.p.sender.Decide(v.call, needs)
+	call := *v.call
+	call.Facts = facts
+	return v.p.sender.Decide(&call, needs)
 }
 
 // all adds the candidates that are not among the choices yet.
 func (w *way) all() {
 	w.alone = false
-	d := w.v.decide(pick.Needs{Member: w.server})
+	d := w.v.decide(pick.Needs{Member: w.server}, w.facts)
 	for _, c := range d.Order {
 		if index(w.choices, c.Cluster) < 0 {
 			w.choices = append(w.choices, c)

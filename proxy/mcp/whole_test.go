@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,14 @@ type wire struct {
 	from   string
 	mu     sync.Mutex
 	others map[string]*whole
+	orders []string // what was sent
+}
+
+// ordered tells whether an order of that kind was sent.
+func (w *wire) ordered(op string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.orders, op)
 }
 
 func (w *wire) RTT(string) pick.Estimate { return pick.Estimate{} }
@@ -52,6 +61,7 @@ func (w *wire) Reachable(cluster string) (bool, string) { return true, "" }
 func (w *wire) Send(ctx context.Context, h forward.Head, r *message.Request) (*message.Response, string, error) {
 	w.mu.Lock()
 	to := w.others[h.Cluster]
+	w.orders = append(w.orders, r.Header.Get("nave-mcp-op"))
 	w.mu.Unlock()
 	if to == nil || to.life.Err() != nil {
 		return nil, "", &message.SendError{Stage: message.StageConnect, Address: h.Cluster, Unprocessed: true, Err: fmt.Errorf("refused")}
@@ -118,6 +128,11 @@ func startWhole(t *testing.T, cluster string, resources []table.Resource) *whole
 // twoWholes are two clusters, each with its own instance of the servers of those
 // names and what else a table holds.
 func twoWholes(t *testing.T, names []string, more ...table.Resource) (east, west *whole, servers map[string]*httptest.Server, fakes map[string]*fake) {
+	return twoUnlike(t, names, map[string][]table.Resource{"east": more, "west": more})
+}
+
+// twoUnlike are two clusters whose tables hold more, each its own.
+func twoUnlike(t *testing.T, names []string, more map[string][]table.Resource) (east, west *whole, servers map[string]*httptest.Server, fakes map[string]*fake) {
 	servers, fakes = map[string]*httptest.Server{}, map[string]*fake{}
 	for _, c := range []string{"east", "west"} {
 		fakes[c] = newFake(c)
@@ -154,7 +169,7 @@ func twoWholes(t *testing.T, names []string, more ...table.Resource) (east, west
 				Matches:  []table.Match{{Path: table.ValueMatch{Type: table.Prefix, Value: "/"}}},
 				Backends: []table.BackendRef{{Backend: b.Name, Weight: 1}},
 			}, b, behind,
-		}, more...)
+		}, more[cluster]...)
 		for _, c := range []string{"west", "east"} {
 			resources = append(resources, &table.Peer{Cluster: c, Region: c, State: table.PeerReady, Proxies: []table.LinkProxy{
 				{ID: c + "-0", Tenant: "acme", Gateway: "ns/gw", Address: c},

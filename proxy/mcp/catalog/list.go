@@ -73,6 +73,31 @@ func (n Names) Merge(list string, pages []Page, shown func(list, server, own str
 	return append(result, '}'), nil
 }
 
+// Sift is a server's answer to a list method without the items that shown says
+// no to; everything else stays as it is. An item without a name is left out.
+func Sift(list string, result jsontext.Value, shown func(own string) bool) (jsontext.Value, error) {
+	array := jsonrpc.Get(result, list)
+	if array == nil {
+		return result, nil
+	}
+	items := jsontext.Value{'['}
+	err := jsonrpc.Elements(array, func(item jsontext.Value) error {
+		own, _ := jsonrpc.Text(jsonrpc.Get(item, naming[list][0]+naming[list][1]))
+		if own == "" || !shown(own) {
+			return nil
+		}
+		if len(items) > 1 {
+			items = append(items, ',')
+		}
+		items = append(items, item...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", list, err)
+	}
+	return jsonrpc.Set(result, list, append(items, ']')), nil
+}
+
 // outward gives an item its outer name; key is that name.
 func (n Names) outward(list, server, own string, item jsontext.Value) (out jsontext.Value, key string) {
 	by := naming[list]
