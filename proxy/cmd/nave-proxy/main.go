@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +18,15 @@ import (
 	"github.com/navehq/nave/proxy"
 )
 
+// collect is how much garbage there may be for what lives, percent: a proxy's
+// heap is a few megabytes, and a collector that keeps it as small as the
+// language's default does costs a tenth of each request.
+const collect = 400
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collect)
+	}
 	path := flag.String("options", "", "`file` of JSON with the proxy's settings")
 	flag.Parse()
 	if err := run(*path); err != nil {
