@@ -28,6 +28,7 @@ demo: build-test ## a fleet of three regions, one of them killed under load (KEE
 .PHONY: test
 test: build-test ## every test: packages, fleets, real processes
 	$(GO) test ./...
+	cd hack/generate && $(GO) test ./...
 	cd test && $(GO) test $$($(GO) list ./... | grep -v /e2e)
 	cd test && $(GO) test -timeout 20m ./e2e
 
