@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Writes what is made of the API types: deepcopy functions beside the types, and
-# CRDs into charts/crds. Run it after every change to api/agentgateway or
-# api/v1alpha1; `generate.sh --check` fails, naming the files, if it was forgotten.
+# CRDs into charts/crds; and the commands' page of docs/reference. Run it after
+# every change to api/agentgateway, api/v1alpha1 or hub/cli; `generate.sh --check`
+# fails, naming the files of the types, if it was forgotten, as test/docs does for
+# the page.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,3 +26,4 @@ if [[ ${1:-} == --check ]]; then
   exit
 fi
 gen charts/crds/templates
+(cd test && go test -count=1 ./docs -run TestCLIPageListsTheCommands -update)
