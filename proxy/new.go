@@ -48,8 +48,7 @@ type Proxy struct {
 	subscription *subscribe.Subscription
 	ports        map[string]net.Listener
 
-	// allowed are the loopback addresses that the table names.
-	allowed atomic.Pointer[map[string]bool]
+	allowed atomic.Pointer[admitted]
 	// certificates are the TLS configurations by listener.
 	certificates atomic.Pointer[certificates]
 	ready        atomic.Bool

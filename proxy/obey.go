@@ -104,8 +104,15 @@ func readCertificates(t table.Table) (certificates, error) {
 	return certs, nil
 }
 
-// admit takes the loopback addresses that the table names: in a folder, servers
-// on this machine are meant, and nothing else that listens here.
+// admitted are the addresses that may be dialled although their kind is refused.
+type admitted struct {
+	// named are the loopback addresses that the table names: in a folder, servers
+	// on this machine are meant, and nothing else that listens here.
+	named map[string]bool
+	// prefixes are what the platform team allows the tenant.
+	prefixes []netip.Prefix
+}
+
 func (p *Proxy) admit(t table.Table) {
 	allowed := map[string]bool{}
 	if p.opts.Standalone {
@@ -118,12 +125,24 @@ func (p *Proxy) admit(t table.Table) {
 			allowed[h.Address] = true
 		}
 	}
-	p.allowed.Store(&allowed)
+	out := &admitted{named: allowed}
+	for s := range table.Each[*table.Self](t) {
+		for _, c := range s.AllowedAddresses {
+			if prefix, err := netip.ParsePrefix(c); err == nil {
+				out.prefixes = append(out.prefixes, prefix)
+			}
+		}
+	}
+	p.allowed.Store(out)
 }
 
 func (p *Proxy) allow(a netip.AddrPort) bool {
 	allowed := p.allowed.Load()
-	return allowed != nil && (*allowed)[a.String()]
+	if allowed == nil {
+		return false
+	}
+	ip := a.Addr().Unmap()
+	return allowed.named[a.String()] || slices.ContainsFunc(allowed.prefixes, func(x netip.Prefix) bool { return x.Contains(ip) })
 }
 
 // open brings the sockets in line with the listeners: one for each port.

@@ -137,7 +137,7 @@ func (p *printer) self(s *Self) {
 	p.head("self", pair("cluster", s.Cluster), pair("region", s.Region), pair("tenant", s.Tenant),
 		pair("gateway", s.Gateway), pair("home", home), pair("sessionKeys", s.SessionKeys),
 		flag("servedBy", s.ServedBy), flag("probe", s.Probe != ""), flag("standalone", s.Standalone), pair("azureName", s.AzureName),
-		list("revoked", s.Revoked))
+		list("allowed", s.AllowedAddresses), list("revoked", s.Revoked))
 }
 
 func (p *printer) listener(l *Listener) {

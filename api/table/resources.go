@@ -37,11 +37,12 @@ type Self struct {
 	// Probe is the hex SHA-256 of the key by which this cluster's prober shows
 	// itself, so that it is told who served; "" tells nobody.
 	Probe string `json:"probe,omitempty"`
-	// AllowLoopback lists loopback addresses (ip:port) that may be dialed
-	// although dials to loopback are refused; endpoints and hosts of the table
-	// are allowed in standalone mode besides (Standalone).
+	// AllowedAddresses are CIDRs that may be dialed although they are refused
+	// otherwise.
+	AllowedAddresses []string `json:"allowedAddresses,omitempty"`
+	// Standalone admits of loopback what endpoints and hosts of the table name.
 	Standalone bool `json:"standalone,omitempty"`
-	// ProviderName is how gen_ai.provider.name spells Azure OpenAI.
+	// AzureName is how gen_ai.provider.name spells Azure OpenAI.
 	AzureName string `json:"azureName,omitempty"`
 }
 

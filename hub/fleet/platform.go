@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -167,7 +168,11 @@ func (r *platformReader) tenant(o *objects.Object, t *v1alpha1.Tenant) {
 		out.AllowedProviders = append(out.AllowedProviders, string(p))
 	}
 	if t.Spec.Egress != nil {
-		for _, c := range t.Spec.Egress.AllowedCIDRs {
+		for i, c := range t.Spec.Egress.AllowedCIDRs {
+			if _, err := netip.ParsePrefix(string(c)); err != nil {
+				r.problem(o, fmt.Sprintf("spec.egress.allowedCIDRs[%d]", i), objects.ReasonInvalidValue, fmt.Sprintf("%q is no CIDR", c), "write it like 10.1.0.0/16")
+				continue
+			}
 			out.AllowedAddresses = append(out.AllowedAddresses, string(c))
 		}
 	}

@@ -3,6 +3,8 @@ package translate
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,6 +80,9 @@ func (s *schema) reach(l *derive.Look, r ref, m *declaredMember, policies backen
 		i.instance.Dial, i.needs = dial, needs
 		i.idle = s.missing.Get(l, servicePort{service, m.port})
 	} else {
+		if f := s.refusedHost(l, r, m); f != nil {
+			return f
+		}
 		i.instance.Dial = &table.Dial{Host: host, Port: uint16(m.port)}
 	}
 	dial := i.instance.Dial
@@ -103,6 +108,31 @@ func (s *schema) reach(l *derive.Look, r ref, m *declaredMember, policies backen
 	}
 	i.instance.Auth, i.needs = a, uniqueNodes(append(i.needs, needs...))
 	return nil
+}
+
+// refusedHost tells of an address that no proxy dials unless the platform team
+// has named it.
+func (s *schema) refusedHost(l *derive.Look, r ref, m *declaredMember) *fault {
+	ip, err := netip.ParseAddr(m.host)
+	if err != nil || !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !ip.IsUnspecified() {
+		return nil
+	}
+	at := netip.AddrPortFrom(ip, uint16(m.port)).String()
+	named := false
+	if fleet, ok := s.fleet.Get(l, only); ok {
+		named = slices.ContainsFunc(fleet.Hosts, func(h table.Host) bool { return h.Name == at })
+	}
+	tenant := s.tenant(l, s.owners.Get(l, place{r.cluster, r.Namespace}).tenant)
+	if named || slices.ContainsFunc(tenant.AllowedAddresses, func(c string) bool {
+		prefix, err := netip.ParsePrefix(c)
+		return err == nil && prefix.Contains(ip)
+	}) {
+		return nil
+	}
+	return &fault{
+		field: m.path, reason: "AddressRefused", message: fmt.Sprintf("%s is an address of the machine itself, which no proxy dials", at),
+		remedy: "put a Service with an EndpointSlice before it, or give it a host name and map that in hub/hosts.yaml",
+	}
 }
 
 // inside tells whether a member is a Service of its own cluster: by reference,

@@ -92,7 +92,7 @@ func (s *schema) pieceOfSelf(l *derive.Look, n node) piece {
 	self := &table.Self{
 		Cluster: s.options.Cluster, Region: s.region(l, s.options.Cluster), Tenant: tenant,
 		Standalone: s.options.Standalone, ServedBy: s.tenant(l, tenant).ServedBy,
-		Probe: s.options.Probe,
+		AllowedAddresses: s.tenant(l, tenant).AllowedAddresses, Probe: s.options.Probe,
 	}
 	out := piece{resource: self}
 	if n.key.Kind == kindGateway {

@@ -74,7 +74,7 @@ func Read(opts Options) (Preview, error) {
 	if err != nil {
 		return Preview{}, fmt.Errorf("read the fleet of %s: %w", opts.Dir, err)
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }() // what stays is only clutter
 	r := &reader{opts: opts, temp: temp, plan: plan.New(), own: map[string][]objects.Change{}}
 	for _, step := range []func() error{r.names, r.platform, r.declare, r.translate} {
 		if err := step(); err != nil {
