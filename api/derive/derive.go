@@ -98,6 +98,10 @@ type Tx struct {
 	dirty   map[node]bool
 	pending map[node]*pendingOutput
 	running []node
+	// orphans are derived values that lost their last reader. Who is running may
+	// have looked one up and will be its reader, so that they are forgotten only
+	// at the end.
+	orphans []node
 	runs    int
 }
 
@@ -224,8 +228,7 @@ func (tx *Tx) rewire(n node, old, next *cell) {
 	}
 }
 
-// unread forgets that reader looked d up, and forgets d with all that only it
-// looked up once nobody asks for it any more.
+// unread forgets that reader looked d up.
 func (tx *Tx) unread(d, reader node) {
 	readers, ok := tx.readers.Get(d)
 	if !ok {
@@ -237,7 +240,19 @@ func (tx *Tx) unread(d, reader node) {
 	}
 	tx.readers = tx.readers.Delete(d)
 	if tx.schema.parts[d.part].run != nil {
-		tx.forget(d)
+		tx.orphans = append(tx.orphans, d)
+	}
+}
+
+// sweep forgets what nobody asks for any more, with all that only it looked up.
+func (tx *Tx) sweep() {
+	for len(tx.orphans) > 0 {
+		last := len(tx.orphans) - 1
+		n := tx.orphans[last]
+		tx.orphans = tx.orphans[:last]
+		if _, wanted := tx.readers.Get(n); !wanted {
+			tx.forget(n)
+		}
 	}
 }
 

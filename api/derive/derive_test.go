@@ -170,3 +170,45 @@ func TestEqualValueStopsTheSpread(t *testing.T) {
 		t.Errorf("changed outputs %v, want none", got)
 	}
 }
+
+// What a rule has looked up is not forgotten because its last other reader lets
+// go of it while the rule still runs.
+func TestLastReaderLetsGoMidway(t *testing.T) {
+	num := func(a, b int) bool { return a == b }
+	schema := derive.NewSchema()
+	fact := derive.NewInput[string, int](schema, "fact", num)
+	uses := derive.NewInput[string, int](schema, "uses", num)
+	double := derive.NewRule(schema, "double", func(l *derive.Look, k string) int {
+		v, _ := fact.Get(l, k)
+		return 2 * v
+	}, num)
+	perhaps := derive.NewRule(schema, "perhaps", func(l *derive.Look, k string) int {
+		if on, _ := uses.Get(l, "perhaps"); on == 0 {
+			return 0
+		}
+		return double.Get(l, k)
+	}, num)
+	both := derive.NewRule(schema, "both", func(l *derive.Look, k string) int {
+		if k != "both" {
+			return perhaps.Get(l, "x")
+		}
+		return double.Get(l, "x") + perhaps.Get(l, "x")
+	}, num)
+	out := derive.NewOutput(uses, "out", both)
+	for range 20 { // outputs settle in no order
+		tx := schema.Empty().Begin()
+		fact.Set(tx, "x", 1)
+		uses.Set(tx, "perhaps", 1)
+		state, _ := tx.Commit()
+		tx = state.Begin()
+		uses.Set(tx, "perhaps", 0) // lets go of double
+		uses.Set(tx, "both", 1)    // has just looked it up
+		state, _ = tx.Commit()
+		tx = state.Begin()
+		fact.Set(tx, "x", 5)
+		state, _ = tx.Commit()
+		if got, _ := out.Get(state, "both"); got != 10 {
+			t.Fatalf("got %d, want 10: a change of what was looked up did not arrive", got)
+		}
+	}
+}

@@ -47,6 +47,7 @@ func (tx *Tx) settle() Changes {
 			changes.changed[n.part] = append(changes.changed[n.part], n)
 		}
 	}
+	tx.sweep()
 	return changes
 }
 
