@@ -86,6 +86,7 @@ func (m *LLM) Serve(ctx context.Context, call *forward.Call) {
 		return
 	}
 	t.record()
+	call.Facts = t
 	if allowed, why := call.Authorize(t); !allowed {
 		call.Record.Error = why
 		t.refuse("Authorization", &chat.Error{Class: chat.Caller, Status: 403, Type: "permission_denied", Message: "not authorized"})

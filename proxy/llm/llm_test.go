@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/navehq/nave/api/expr"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
 	"github.com/navehq/nave/proxy/llm"
@@ -57,9 +58,12 @@ type sender struct {
 	paths   []string
 	done    []forward.Outcome
 	moves   []table.Trigger
+	// facts are those by which the members' own rules would be judged.
+	facts expr.Facts
 }
 
-func (s *sender) Decide(_ *forward.Call, needs pick.Needs) pick.Decision {
+func (s *sender) Decide(call *forward.Call, needs pick.Needs) pick.Decision {
+	s.facts = call.Facts
 	var d pick.Decision
 	for _, c := range s.order {
 		if why := needs.Lacks(c.Candidate); why != "" {
@@ -278,6 +282,17 @@ func TestWhatRefersToAProvidersStateIsNotMoved(t *testing.T) {
 	x, _ := serve(t, s, "/v1/responses", `{"model":"m","input":"x","previous_response_id":"resp_1"}`)
 	if len(s.sent) != 1 || x.status != 503 {
 		t.Errorf("asked %v and answers %d, want the one and its failure", s.sent, x.status)
+	}
+}
+
+func TestMembersRulesKnowTheBody(t *testing.T) {
+	s := two(reply{status: 200, kind: jsonDoc, body: whole}, reply{})
+	serve(t, s, "/v1/chat/completions", asked)
+	if s.facts == nil {
+		t.Fatal("the members' own rules are judged without the body")
+	}
+	if model, ok := s.facts.Fact("llm.requestModel"); !ok || model == "" {
+		t.Errorf("the model is %v", model)
 	}
 }
 
