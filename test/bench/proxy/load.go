@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -18,17 +19,20 @@ type order struct {
 	Duration    time.Duration
 }
 
-// found is what the clients saw. Latency is counted from the scheduled time.
+// found is what the clients saw. Latency is counted from when a request was due.
 type found struct {
 	Requests int
 	Took     time.Duration
 	P50, P99 time.Duration
+	// CPU is the clients' own processor time, all of it.
+	CPU time.Duration
 }
 
 // generate carries out an order, given as JSON, and writes what it found.
 func generate(text string, w io.Writer) error {
 	var o order
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
+	err := json.Unmarshal([]byte(text), &o)
+	if err != nil {
 		return err
 	}
 	due := make(chan time.Time, o.Connections)
@@ -57,6 +61,9 @@ func generate(text string, w io.Writer) error {
 		}
 	}
 	f := found{Requests: len(all), Took: time.Since(begun)}
+	if f.CPU, err = spent(os.Getpid()); err != nil {
+		return err
+	}
 	slices.Sort(all)
 	if len(all) > 0 {
 		f.P50, f.P99 = all[len(all)/2], all[len(all)*99/100]

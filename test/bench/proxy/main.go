@@ -2,7 +2,9 @@
 // that `nave up` runs, with its access log and metrics on as they are by
 // default, beside nginx and beside no proxy at all, in alternating rounds of one
 // run. The upstream and the clients are processes of their own, so that their
-// processor time is not counted; the cores are shared by all.
+// processor time is accounted apart; the cores are shared by all. Afterwards the
+// access logs and the proxy's metrics are asked for every request: without them
+// there is no result.
 package main
 
 import (
@@ -13,15 +15,16 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 )
 
 // settings are what the person chose.
 type settings struct {
-	bin, out          string
+	bin, out, profile string
 	connections, rate int
-	rounds            int
+	rounds, workers   int
 	duration, warm    time.Duration
 	maxRatio          float64
 	withoutNginx      bool
@@ -57,11 +60,13 @@ func main() {
 	flag.StringVar(&s.bin, "bin", "../bin", "where the programs are")
 	flag.StringVar(&s.out, "out", "", "the folder for the results; none are written without it")
 	flag.IntVar(&s.connections, "connections", 32, "connections of the clients")
-	flag.IntVar(&s.rate, "rate", 500, "requests a second where latency is measured")
-	flag.IntVar(&s.rounds, "rounds", 3, "how often each is measured")
-	flag.DurationVar(&s.duration, "duration", 6*time.Second, "how long each measurement takes")
+	flag.IntVar(&s.rate, "rate", 1000, "requests a second where latency is measured")
+	flag.IntVar(&s.rounds, "rounds", 5, "how often each is measured")
+	flag.IntVar(&s.workers, "workers", runtime.NumCPU(), "nginx's worker processes, and the proxy's GOMAXPROCS")
+	flag.DurationVar(&s.duration, "duration", 5*time.Second, "how long each measurement takes; a round has two for each subject")
 	flag.DurationVar(&s.warm, "warm", 2*time.Second, "how long each warms up before the first round")
 	flag.Float64Var(&s.maxRatio, "max-ratio", 4, "the most processor time a request may cost, in nginx's")
+	flag.StringVar(&s.profile, "profile", "", "a `file` for a processor profile of the proxy at saturation, taken after the rounds")
 	flag.BoolVar(&s.withoutNginx, "without-nginx", false, "leave nginx out, and judge nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -89,6 +94,16 @@ func run(ctx context.Context, s settings) error {
 	results, err := scene.measure(ctx, s)
 	if err != nil {
 		return err
+	}
+	for _, r := range results {
+		if err := r.witness(ctx); err != nil {
+			return fmt.Errorf("look for the requests that %s served: %w", r.name, err)
+		}
+	}
+	if s.profile != "" {
+		if err := scene.profile(ctx, s, results[len(results)-1].subject); err != nil {
+			return fmt.Errorf("profile the proxy: %w", err)
+		}
 	}
 	text := report(s, results)
 	fmt.Print(text)

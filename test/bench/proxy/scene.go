@@ -21,13 +21,17 @@ import (
 type subject struct {
 	name    string
 	address string
-	pid     int // of the process whose time is counted; 0 for none
+	pids    []int  // of the processes whose time is counted; none for no proxy
+	log     string // the file of its access log
+	// metrics and admin are pages of a proxy's, "" for the others.
+	metrics, admin string
 }
 
 // scene is everything that runs.
 type scene struct {
 	self     string
 	dir      string
+	upstream int // its process
 	ends     []func()
 	subjects []subject
 }
@@ -51,16 +55,18 @@ func setUp(ctx context.Context, set settings, dir string) (*scene, error) {
 		return s, err
 	}
 	upstream := "127.0.0.1:" + ports[0]
-	if _, err := s.start(ctx, upstream, self, "upstream", upstream); err != nil {
+	c, err := s.start(ctx, upstream, self, "upstream", upstream)
+	if err != nil {
 		return s, err
 	}
+	s.upstream = c.Process.Pid
 	s.subjects = append(s.subjects, subject{name: "no proxy", address: upstream})
 	if !set.withoutNginx {
-		if err := s.startNginx(ctx, upstream, "127.0.0.1:"+ports[1]); err != nil {
+		if err := s.startNginx(ctx, set.workers, upstream, "127.0.0.1:"+ports[1]); err != nil {
 			return s, err
 		}
 	}
-	return s, s.startFleet(ctx, set.bin, ports[0])
+	return s, s.startFleet(ctx, set, ports[0])
 }
 
 // start runs a program until the end, and waits until it listens.
@@ -85,10 +91,11 @@ func (s *scene) start(ctx context.Context, address, program string, args ...stri
 	}
 }
 
-// nginxFile has one worker, an access log as the distribution has it, and keeps
-// connections to the upstream.
+// nginxFile is nginx at its best: an access log in its usual format whose lines
+// wait for company, as the proxy's do, and kept connections to the upstream,
+// which no limit of requests ends.
 const nginxFile = `daemon off;
-worker_processes 1;
+worker_processes %[4]d;
 pid %[1]s/nginx.pid;
 error_log %[1]s/error.log;
 events { worker_connections 1024; }
@@ -106,29 +113,49 @@ http {
 
 var errNoNginx = errors.New("nginx is not there: install it (apt-get install nginx-light), or say -without-nginx")
 
-func (s *scene) startNginx(ctx context.Context, upstream, address string) error {
+func (s *scene) startNginx(ctx context.Context, workers int, upstream, address string) error {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		return errNoNginx
 	}
 	file := filepath.Join(s.dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, nginxFile, s.dir, upstream, address), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, nginxFile, s.dir, upstream, address, workers), 0o600); err != nil {
 		return err
 	}
 	c, err := s.start(ctx, address, path, "-c", file, "-p", s.dir)
 	if err != nil {
 		return err
 	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.Process.Pid, c.Process.Pid))
+	pids, err := children(ctx, c.Process.Pid, workers)
 	if err != nil {
-		return err
+		return fmt.Errorf("find nginx's workers: %w", err)
 	}
-	worker, err := strconv.Atoi(strings.TrimSpace(string(children)))
-	if err != nil {
-		return fmt.Errorf("find nginx's worker: %w", err)
-	}
-	s.subjects = append(s.subjects, subject{"nginx", address, worker})
+	s.subjects = append(s.subjects, subject{name: "nginx", address: address, pids: pids, log: filepath.Join(s.dir, "access.log")})
 	return nil
+}
+
+// children waits until a process has n of them.
+func children(ctx context.Context, pid, n int) ([]int, error) {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		if err != nil {
+			return nil, err
+		}
+		var out []int
+		for _, word := range strings.Fields(string(list)) {
+			child, err := strconv.Atoi(word)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, child)
+		}
+		if len(out) == n {
+			return out, nil
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			return nil, fmt.Errorf("there are %d, not %d", len(out), n)
+		}
+	}
 }
 
 // hosts has the provider be the upstream; %s is its port.
@@ -164,7 +191,13 @@ metadata: {name: key, namespace: default}
 stringData: {Authorization: key-of-the-provider}
 `
 
-func (s *scene) startFleet(ctx context.Context, bin, port string) error {
+// The ports at which a proxy shows its metrics, and lets itself be looked into.
+const (
+	metricsPort = "15020"
+	adminPort   = "15000"
+)
+
+func (s *scene) startFleet(ctx context.Context, set settings, port string) error {
 	dir := filepath.Join(s.dir, "f")
 	for name, text := range map[string]string{"hub/hosts.yaml": fmt.Sprintf(hosts, port), "clusters/here/bench.yaml": manifests} {
 		path := filepath.Join(dir, name)
@@ -175,7 +208,7 @@ func (s *scene) startFleet(ctx context.Context, bin, port string) error {
 			return err
 		}
 	}
-	f, err := standalone.Start(standalone.Options{Bin: bin, Dir: dir})
+	f, err := standalone.Start(standalone.Options{Bin: set.bin, Dir: dir, Env: []string{"GOMAXPROCS=" + strconv.Itoa(set.workers)}})
 	if err != nil {
 		return err
 	}
@@ -188,9 +221,18 @@ func (s *scene) startFleet(ctx context.Context, bin, port string) error {
 	if err != nil {
 		return err
 	}
+	address := standalone.Gateway(status, "here", "bench")[0]
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
 	for _, p := range all {
 		if strings.HasPrefix(p.Name, "proxy-") {
-			s.subjects = append(s.subjects, subject{"nave", standalone.Gateway(status, "here", "bench")[0], p.Pid})
+			s.subjects = append(s.subjects, subject{
+				name: "nave", address: address, pids: []int{p.Pid}, log: filepath.Join(dir, ".nave", "logs", p.Name+".log"),
+				metrics: "http://" + net.JoinHostPort(host, metricsPort) + "/metrics",
+				admin:   "http://" + net.JoinHostPort(host, adminPort),
+			})
 			return nil
 		}
 	}
