@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -42,6 +43,9 @@ type program struct {
 	env  []string
 	log  string
 	slog *slog.Logger
+
+	// runs is how often it was started.
+	runs atomic.Int64
 
 	mu      sync.Mutex
 	process *os.Process
@@ -116,6 +120,7 @@ func (p *program) once() error {
 	err = cmd.Start()
 	if err == nil {
 		p.process = cmd.Process
+		p.runs.Add(1)
 	}
 	p.mu.Unlock()
 	if err != nil {

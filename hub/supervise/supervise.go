@@ -50,8 +50,9 @@ type Supervisor struct {
 	slot     io.Closer // holds the fleet's addresses; nil where they are shared
 	stopping bool
 	printed  map[string]bool // problems that are said once
-	// routed is what the relay was last told.
-	routed string
+	// routed is what the relay was last told, in its run of that number.
+	routed    string
+	routedRun int64
 	// views are for the hub.
 	views chan []fleet.View
 }

@@ -176,8 +176,10 @@ func routes(viewer, target, process, ip, prefix string) []relay.Route {
 }
 
 // route brings the relay and the hub in line with wan.yaml and the processes
-// that there are; it does nothing while nothing changed.
+// that there are; it does nothing while nothing changed. A relay that was started
+// anew knows nothing.
 func (s *Supervisor) route(ctx context.Context) {
+	run := s.relay.runs.Load()
 	config, views, err := s.network()
 	text := ""
 	if err == nil {
@@ -194,11 +196,14 @@ func (s *Supervisor) route(ctx context.Context) {
 		}
 		return
 	}
-	if text == s.routed {
+	if text == s.routed && run == s.routedRun {
 		return
 	}
 	if err := relay.Push(ctx, s.relaySocket(), config); err != nil {
 		s.opts.Log.Debug("set the simulated network", "err", err)
+		return
+	}
+	if s.routedRun = run; text == s.routed {
 		return
 	}
 	s.routed = text

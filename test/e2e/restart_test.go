@@ -132,3 +132,26 @@ func TestKilledTogether(t *testing.T) {
 		t.Errorf("%d requests were cut", n)
 	}
 }
+
+// TestRelayKilled: the simulated network's process dies, and comes back as it was.
+func TestRelayKilled(t *testing.T) {
+	f := start(t, nil)
+	f.load(20).Stop()
+	f.kill(func(name string) bool { return name == "relay" })
+	traffic := f.load(50) // waits until the home region serves clients elsewhere again
+	stay(t, 2*time.Second)
+	traffic.Stop()
+	none(t, traffic.Results())
+	eventually(t, 10*time.Second, "the hub is reached again", func() error {
+		var s report.Status
+		if err := f.JSON(t.Context(), &s, "status"); err != nil {
+			return err
+		}
+		for _, c := range s.Clusters {
+			if c.Lease != "Connected" {
+				return fmt.Errorf("%s is %s", c.Name, c.Lease)
+			}
+		}
+		return nil
+	})
+}

@@ -13,15 +13,26 @@ import (
 
 // Process is one of the fleet's processes.
 type Process struct {
-	// Name is as its options file is called: hub, spoke-CLUSTER, or what it is
-	// followed by for a proxy.
+	// Name is as its options file is called (hub, spoke-CLUSTER, proxy-CLUSTER-NAME),
+	// or relay.
 	Name string
 	Pid  int
 	// Anonymous is its anonymous memory, bytes.
 	Anonymous int64
 }
 
-// Processes lists the hub, the spokes and the proxies that run, by name.
+// name is what a process of a fleet is called, by its arguments; "" for another.
+func name(args []string, run string) string {
+	if i := slices.Index(args, "-options"); i >= 0 && i+1 < len(args) && filepath.Dir(args[i+1]) == run {
+		return strings.TrimSuffix(filepath.Base(args[i+1]), ".json")
+	}
+	if i := slices.Index(args, "--socket"); i >= 0 && i+1 < len(args) && filepath.Dir(args[i+1]) == run {
+		return "relay"
+	}
+	return ""
+}
+
+// Processes lists the hub, the spokes, the proxies and the relay that run, by name.
 func (f *Fleet) Processes() ([]Process, error) {
 	run := filepath.Join(f.opts.Dir, ".nave", "run")
 	lists, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -35,15 +46,15 @@ func (f *Fleet) Processes() ([]Process, error) {
 			continue // it ended meanwhile
 		}
 		args := strings.Split(string(bytes.TrimRight(data, "\x00")), "\x00")
-		i := slices.Index(args, "-options")
-		if i < 0 || i+1 >= len(args) || filepath.Dir(args[i+1]) != run {
+		called := name(args, run)
+		if called == "" {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
 			return nil, err
 		}
-		p := Process{Name: strings.TrimSuffix(filepath.Base(args[i+1]), ".json"), Pid: pid}
+		p := Process{Name: called, Pid: pid}
 		if p.Anonymous, err = anonymous(pid); err == nil {
 			out = append(out, p)
 		}
