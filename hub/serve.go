@@ -14,7 +14,6 @@ import (
 	"github.com/navehq/nave/api/wire"
 	"github.com/navehq/nave/hub/fleet"
 	"github.com/navehq/nave/hub/identity"
-	"github.com/navehq/nave/hub/plan"
 )
 
 // streamServer takes the streams of spokes and of the supervisor.
@@ -81,7 +80,7 @@ func (h *Hub) supervised(r stream.Release) []stream.Nack {
 				continue
 			}
 		}
-		h.board.Edit(plan.PutViews(views))
+		h.board.SetViews(views)
 	}
 	return nacks
 }

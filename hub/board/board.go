@@ -75,7 +75,7 @@ func New(opts Options) (*Board, error) {
 	if err := opts.Store.SetEpoch(b.epoch); err != nil {
 		return nil, err
 	}
-	var edits []plan.Edit
+	edits := []plan.Edit{plan.PutViews(opts.State.Views)}
 	for name, cluster := range opts.State.Claims {
 		b.claims[name] = cluster
 		edits = append(edits, plan.PutClaim(name, cluster))
@@ -100,6 +100,17 @@ func (b *Board) Edit(edits ...plan.Edit) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.apply(edits)
+}
+
+// SetViews takes how clusters see each other's addresses, and keeps it: without
+// it, a hub that comes back would send everybody to addresses that lead nowhere.
+func (b *Board) SetViews(views []fleet.View) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.opts.Store.SetViews(views); err != nil {
+		b.opts.Log.Error("keep how clusters see each other", "err", err)
+	}
+	b.apply([]plan.Edit{plan.PutViews(views)})
 }
 
 // apply plans and publishes; the caller holds the lock.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/fleet"
 )
 
 // delay is how long changes gather before they are written. What is lost in it
@@ -34,6 +35,8 @@ type State struct {
 	// Claims are name → cluster.
 	Claims     map[string]string
 	Operations map[string]*v1alpha1.Operation
+	// Views are how clusters see each other's addresses.
+	Views []fleet.View
 	// Clusters are what each cluster pushed.
 	Clusters map[string][]stream.Resource
 }
@@ -43,6 +46,7 @@ type book struct {
 	Epoch      stream.Epoch                   `json:"epoch"`
 	Claims     map[string]string              `json:"claims,omitempty"`
 	Operations map[string]*v1alpha1.Operation `json:"operations,omitempty"`
+	Views      []fleet.View                   `json:"views,omitempty"`
 }
 
 // Folder is a store in a folder. It is safe for concurrent use.
@@ -114,7 +118,7 @@ func (f *Folder) readShards() error {
 }
 
 func (f *Folder) state() State {
-	s := State{Epoch: f.book.Epoch, Claims: maps.Clone(f.book.Claims), Operations: maps.Clone(f.book.Operations), Clusters: map[string][]stream.Resource{}}
+	s := State{Epoch: f.book.Epoch, Claims: maps.Clone(f.book.Claims), Operations: maps.Clone(f.book.Operations), Views: f.book.Views, Clusters: map[string][]stream.Resource{}}
 	for at, list := range f.shards {
 		s.Clusters[at.cluster] = slices.AppendSeq(s.Clusters[at.cluster], maps.Values(list))
 	}
@@ -138,6 +142,14 @@ func (f *Folder) SetClaim(name, cluster string) error {
 	} else {
 		f.book.Claims[name] = cluster
 	}
+	return f.writeBook()
+}
+
+// SetViews keeps how clusters see each other's addresses.
+func (f *Folder) SetViews(views []fleet.View) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.book.Views = views
 	return f.writeBook()
 }
 

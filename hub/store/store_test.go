@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/fleet"
 	"github.com/navehq/nave/hub/store"
 )
 
@@ -34,8 +36,9 @@ func TestWhatIsKeptOutlivesARestart(t *testing.T) {
 	f.Put("a", []stream.Change{{Resource: one}, {Resource: two}, {Resource: resource("sample", "gossip/a/b", `{}`)}})
 	f.Put("a", []stream.Change{{Resource: two, Deleted: true}})
 	order := &v1alpha1.Operation{Spec: v1alpha1.OperationSpec{Kind: v1alpha1.OperationCordon, Cluster: "a", Who: "me"}}
+	views := []fleet.View{{Viewer: "a", From: netip.MustParsePrefix("127.11.0.0/16"), To: netip.MustParsePrefix("127.101.0.0/16")}}
 	for _, err := range []error{
-		f.SetEpoch(stream.Epoch{Number: 7}), f.SetClaim("gateway/ns/g", "a"), f.SetClaim("gone", "a"), f.SetClaim("gone", ""), f.SetOperation("cordon-a", order),
+		f.SetViews(views), f.SetEpoch(stream.Epoch{Number: 7}), f.SetClaim("gateway/ns/g", "a"), f.SetClaim("gone", "a"), f.SetClaim("gone", ""), f.SetOperation("cordon-a", order),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -47,8 +50,9 @@ func TestWhatIsKeptOutlivesARestart(t *testing.T) {
 		Epoch: stream.Epoch{Number: 7}, Claims: map[string]string{"gateway/ns/g": "a"},
 		Operations: map[string]*v1alpha1.Operation{"cordon-a": order},
 		Clusters:   map[string][]stream.Resource{"a": {one}},
+		Views:      views,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

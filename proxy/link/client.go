@@ -48,7 +48,9 @@ type Client struct {
 
 	mu    sync.Mutex
 	peers map[string]map[string]*peer // by cluster, by the proxy's id
-	book  latency.Book
+	// retiring carry what was in flight when they were no longer wanted.
+	retiring map[*peer]bool
+	book     latency.Book
 }
 
 var _ forward.Link = (*Client)(nil)
@@ -71,7 +73,7 @@ func NewClient(o Options) *Client {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
 	c := &Client{
-		opt: o, peers: map[string]map[string]*peer{}, book: latency.New(rttStale),
+		opt: o, peers: map[string]map[string]*peer{}, retiring: map[*peer]bool{}, book: latency.New(rttStale),
 		transport: newTransport(),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -83,7 +85,9 @@ func NewClient(o Options) *Client {
 }
 
 // SetPeers makes the connections those of the table: proxies come, go and
-// change their addresses. A peer that stays keeps its connection.
+// change their addresses. A peer that stays keeps its connection; one whose
+// address changes is reached at the old one until the new one answers; what is in
+// flight to one that goes may end.
 func (c *Client) SetPeers(peers []*table.Peer) {
 	wanted := map[string]map[string]table.LinkProxy{}
 	for _, p := range peers {
@@ -103,8 +107,8 @@ func (c *Client) SetPeers(peers []*table.Peer) {
 	}
 	for cluster, m := range c.peers {
 		for id, p := range m {
-			if x, ok := wanted[cluster][id]; !ok || x != p.proxy {
-				p.stop()
+			if _, ok := wanted[cluster][id]; !ok {
+				c.retire(p)
 				delete(m, id)
 			}
 		}
@@ -117,8 +121,12 @@ func (c *Client) SetPeers(peers []*table.Peer) {
 			if c.peers[cluster] == nil {
 				c.peers[cluster] = map[string]*peer{}
 			}
-			if c.peers[cluster][id] == nil {
+			switch old := c.peers[cluster][id]; {
+			case old == nil:
 				c.peers[cluster][id] = c.start(cluster, x)
+			case old.proxy != x:
+				c.peers[cluster][id] = c.start(cluster, x)
+				c.peers[cluster][id].before = c.keepOne(old)
 			}
 		}
 	}
@@ -131,6 +139,47 @@ func (c *Client) start(cluster string, x table.LinkProxy) *peer {
 	ctx, p.stop = context.WithCancel(c.ctx)
 	c.work.Go(func() { p.keep(ctx) })
 	return p
+}
+
+// keepOne keeps of a peer and the one before it that which answers; c.mu is held.
+func (c *Client) keepOne(p *peer) *peer {
+	before := p.before
+	p.before = nil
+	if before == nil {
+		return p
+	}
+	if p.up() {
+		p, before = before, p
+	}
+	c.retire(p)
+	return before
+}
+
+// arrived is told when a peer answers: the one before it is no longer needed.
+func (c *Client) arrived(p *peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.before != nil {
+		c.retire(p.before)
+		p.before = nil
+	}
+}
+
+// retire gives a peer nothing new, and ends it when what is in flight has ended;
+// c.mu is held.
+func (c *Client) retire(p *peer) {
+	if p.before != nil {
+		c.retire(p.before)
+		p.before = nil
+	}
+	c.retiring[p] = true
+	c.work.Go(func() {
+		p.drain(c.ctx)
+		p.stop()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.retiring, p)
+	})
 }
 
 // Close ends all connections and waits for it.
@@ -148,7 +197,13 @@ func (c *Client) Recheck() {
 	for _, m := range c.peers {
 		for _, p := range m {
 			p.recheck()
+			if p.before != nil {
+				p.before.recheck()
+			}
 		}
+	}
+	for p := range c.retiring {
+		p.recheck()
 	}
 }
 
@@ -199,6 +254,7 @@ func (c *Client) choose(head forward.Head) (*peer, *conn, error) {
 		if head.Replica != "" && id != head.Replica {
 			continue
 		}
+		p = p.answering()
 		switch {
 		case !p.up():
 			why = p.cause()
@@ -235,7 +291,7 @@ func (c *Client) Reachable(cluster string) (bool, string) {
 	defer c.mu.Unlock()
 	why := "no proxy of this tenant is known there"
 	for _, p := range c.peers[cluster] {
-		if p.up() {
+		if p = p.answering(); p.up() {
 			return true, ""
 		}
 		why = p.cause().Error()

@@ -58,6 +58,7 @@ func connect(ctx context.Context, t *http2.Transport, dial dialFunc, address str
 }
 
 func (c *conn) usable() bool                   { return c.cc.CanTakeNewRequest() }
+func (c *conn) busy() bool                     { return c.cc.State().StreamsActive > 0 }
 func (c *conn) ping(ctx context.Context) error { return c.cc.Ping(ctx) }
 
 // close ends the connection at once; what is in flight on it fails.

@@ -349,3 +349,98 @@ func TestRevocationClosesLiveLinks(t *testing.T) {
 	s.Recheck()
 	wait(t, "the end of the link", 2*time.Second, func() bool { return !reachable(c, "west")() })
 }
+
+// A proxy that is reached at another address from now on: nobody waits for the
+// new way, and what is under way on the old one ends as it would have.
+func TestAddressChangesUnderLoad(t *testing.T) {
+	f := newFleet(t)
+	hold, held := make(chan struct{}), make(chan struct{}, 1)
+	slow := func(x message.Exchange, h forward.Head, r *observe.Record) error {
+		if x.Request().Path == "/hold" {
+			held <- struct{}{}
+			<-hold
+		}
+		return answer("old")(x, h, r)
+	}
+	_, old := f.serve("west", "t", "w1", slow)
+	_, next := f.serve("west", "t", "w1", answer("new"))
+	c := f.client(link.Options{})
+	send := func(path string) string {
+		r := request()
+		r.Path = path
+		resp, _, err := c.Send(context.Background(), forward.Head{Cluster: "west", Backend: "b"}, r)
+		if err != nil {
+			return err.Error()
+		}
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return err.Error()
+		}
+		return string(b)
+	}
+	c.SetPeers(peer("west", at("w1", old)))
+	wait(t, "a link", 5*time.Second, reachable(c, "west"))
+	last := make(chan string, 1)
+	go func() { last <- send("/hold") }()
+	<-held
+	c.SetPeers(peer("west", at("w1", "127.0.0.1:1"))) // where nobody is
+	for range 20 {
+		if got := send("/"); got != "old" {
+			t.Fatalf("while the new address does not answer: %q", got)
+		}
+	}
+	c.SetPeers(peer("west", at("w1", next)))
+	wait(t, "the new address", 5*time.Second, func() bool {
+		got := send("/")
+		if got != "old" && got != "new" {
+			t.Fatalf("on the way to the new address: %q", got)
+		}
+		return got == "new"
+	})
+	close(hold)
+	if got := <-last; got != "old" {
+		t.Errorf("what was under way: %q", got)
+	}
+}
+
+// A proxy that goes ends what it has under way; one that is revoked does not.
+func TestGoneAndRevokedUnderLoad(t *testing.T) {
+	for _, revoked := range []bool{false, true} {
+		f := newFleet(t)
+		hold, held := make(chan struct{}), make(chan struct{}, 1)
+		_, addr := f.serve("west", "t", "w1", func(x message.Exchange, h forward.Head, r *observe.Record) error {
+			held <- struct{}{}
+			<-hold
+			return answer("ok")(x, h, r)
+		})
+		c := f.client(link.Options{})
+		c.SetPeers(peer("west", at("w1", addr)))
+		wait(t, "a link", 5*time.Second, reachable(c, "west"))
+		ended := make(chan error, 1)
+		go func() {
+			resp, _, err := c.Send(context.Background(), forward.Head{Cluster: "west", Backend: "b"}, request())
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+			}
+			ended <- err
+		}()
+		<-held
+		c.SetPeers(nil)
+		if reachable(c, "west")() {
+			t.Error("what is gone gets new requests")
+		}
+		if revoked {
+			f.revoke("uid-west")
+			c.Recheck()
+			if err := <-ended; err == nil {
+				t.Error("what is under way to a revoked proxy goes on")
+			}
+		}
+		close(hold)
+		if !revoked {
+			if err := <-ended; err != nil {
+				t.Errorf("what was under way: %v", err)
+			}
+		}
+	}
+}

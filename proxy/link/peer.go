@@ -23,6 +23,10 @@ const (
 	pingSlowest = 2 * time.Second
 	firstPause  = 100 * time.Millisecond
 	lastPause   = 2 * time.Second
+	// drainLimit is how long what is in flight to a peer that goes may take, and
+	// drainEvery how often that is looked at.
+	drainLimit = 2 * time.Minute
+	drainEvery = 100 * time.Millisecond
 )
 
 var errSilent = errors.New("two pings in a row were not answered")
@@ -34,6 +38,9 @@ type peer struct {
 	proxy   table.LinkProxy
 	stop    context.CancelFunc
 	poke    chan struct{} // asks for a ping at once
+	// before is the same proxy at the address that it had, as long as this one has
+	// not answered; the client's lock guards it.
+	before *peer
 
 	mu     sync.Mutex
 	conn   *conn // nil while there is none
@@ -46,6 +53,35 @@ func (p *peer) up() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.conn != nil && p.conn.usable()
+}
+
+// answering is the peer, or the one before it while only that is up.
+func (p *peer) answering() *peer {
+	if p.before != nil && !p.up() && p.before.up() {
+		return p.before
+	}
+	return p
+}
+
+// drain waits until nothing is in flight, or has taken too long.
+func (p *peer) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for p.busy() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *peer) busy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conn != nil && (p.flight > 0 || p.conn.busy())
 }
 
 func (p *peer) cause() error {
@@ -131,6 +167,7 @@ func (p *peer) live(ctx context.Context) error {
 		return err
 	}
 	p.set(c, nil)
+	p.client.arrived(p)
 	p.client.opt.Log.Info("link up", "cluster", p.cluster, "proxy", p.proxy.ID)
 	err = p.watch(ctx, c)
 	p.set(nil, err)
