@@ -226,8 +226,8 @@ func (x *listenerState) taken(elsewhere string) []fault {
 		return nil
 	}
 	return []fault{{
-		x.path + ".port", "PortUnavailable", fmt.Sprintf("port %d is taken; a proxy answers at %s instead", x.port, elsewhere),
-		"end what has the port, or choose another",
+		x.path + ".port", "PortUnavailable", fmt.Sprintf("port %d is taken, or a proxy may not open it; it answers at %s instead", x.port, elsewhere),
+		"end what has the port, or choose another; one below 1024 may need a right of its own",
 	}}
 }
 

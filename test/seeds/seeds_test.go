@@ -7,7 +7,10 @@ package seeds_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -150,6 +153,9 @@ func (e expected) missing(s report.Status) error {
 	}
 	for _, p := range s.Problems {
 		kind, _, _ := strings.Cut(p.Object, " ")
+		if p.Field == "spec.listeners[0].port" && unprivileged() {
+			continue // the proxy answers at another port, which the gateway's URL names
+		}
 		if p.Severity != objects.SeverityInfo || !slices.Contains(e.notRun, kind) {
 			return fmt.Errorf("a problem: %s", p)
 		}
@@ -193,6 +199,15 @@ func (e expected) missing(s report.Status) error {
 	return nil
 }
 
+// unprivileged tells that this user may not open port 80, which a Gateway asks for.
+func unprivileged() bool {
+	l, err := net.Listen("tcp", "127.0.0.1:80")
+	if err == nil {
+		l.Close()
+	}
+	return errors.Is(err, fs.ErrPermission)
+}
+
 func (s *scene) url(gateway string) string {
 	s.t.Helper()
 	hosts := standalone.Gateway(s.status, west, gateway)
@@ -212,8 +227,12 @@ func (s *scene) chat(base, model, simulator string) {
 	client := openai.NewClient(option.WithBaseURL(base), option.WithAPIKey("the-gateway-has-its-own"), option.WithMaxRetries(0))
 	asked := openai.ChatCompletionNewParams{Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Say hi in 5 words.")}}
 	answer, err := client.Chat.Completions.New(ctx, asked)
-	if err != nil || len(answer.Choices) == 0 || answer.Choices[0].Message.Content != want || answer.Usage.TotalTokens == 0 {
-		s.t.Errorf("%s: %s, %v; want %q", base, answer.RawJSON(), err, want)
+	if err != nil {
+		s.t.Errorf("%s: %v", base, err)
+		return
+	}
+	if len(answer.Choices) == 0 || answer.Choices[0].Message.Content != want || answer.Usage.TotalTokens == 0 {
+		s.t.Errorf("%s: %s; want %q", base, answer.RawJSON(), want)
 		return
 	}
 	stream := client.Chat.Completions.NewStreaming(ctx, asked)
@@ -248,7 +267,7 @@ func (s *scene) curl(url, model string) {
 	defer resp.Body.Close()
 	var answer openai.ChatCompletion
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK || len(answer.Choices) == 0 || !strings.HasPrefix(answer.Model, model) {
-		s.t.Errorf("%s: %s, %+v, %v; want an answer of %s", url, resp.Status, answer, err, model)
+		s.t.Errorf("%s: %s, %s, %v; want an answer of %s", url, resp.Status, answer.RawJSON(), err, model)
 	}
 }
 
