@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/console"
 	"github.com/navehq/nave/hub/rehearse"
@@ -74,15 +76,20 @@ func (h *Hub) api(ctx context.Context) http.Handler {
 		s, err := h.drills.Preview(r.PathValue("name"))
 		answer(w, s, err)
 	})
-	mux.HandleFunc("POST /api/v1/drills/{name}/start", h.guarded(func(r *http.Request) (any, error) {
-		return h.drills.Start(ctx, r.PathValue("name"))
-	}))
-	mux.HandleFunc("POST /api/v1/drills/{name}/abort", h.guarded(func(r *http.Request) (any, error) {
-		name := r.PathValue("name")
-		if err := h.drills.Abort(name, "a person said so"); err != nil {
+	mux.HandleFunc("POST /api/v1/drills/{name}/start", h.guarded(func(r *http.Request, d *audit.Entry) (any, error) {
+		if err := readDrill(r, d, "drill start"); err != nil {
 			return nil, err
 		}
-		return h.drills.Report(name)
+		return h.drills.Start(ctx, d.On)
+	}))
+	mux.HandleFunc("POST /api/v1/drills/{name}/abort", h.guarded(func(r *http.Request, d *audit.Entry) (any, error) {
+		if err := readDrill(r, d, "drill abort"); err != nil {
+			return nil, err
+		}
+		if err := h.drills.Abort(d.On, "a person said so"); err != nil {
+			return nil, err
+		}
+		return h.drills.Report(d.On)
 	}))
 	mux.HandleFunc("POST /api/v1/orders", h.guarded(h.takeOrder))
 	mux.HandleFunc("POST /api/v1/tokens", h.guarded(h.makeToken))
@@ -90,8 +97,9 @@ func (h *Hub) api(ctx context.Context) http.Handler {
 	return sameSite(mux)
 }
 
-// guarded lets through who shows the token, and writes down what was done.
-func (h *Hub) guarded(f func(*http.Request) (any, error)) http.HandlerFunc {
+// guarded lets through who shows the token, and writes down what f says was
+// ordered.
+func (h *Hub) guarded(f func(*http.Request, *audit.Entry) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		shown := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if subtle.ConstantTimeCompare([]byte(shown), []byte(h.token)) != 1 {
@@ -99,8 +107,9 @@ func (h *Hub) guarded(f func(*http.Request) (any, error)) http.HandlerFunc {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		v, err := f(r)
-		h.deps.Log.Info("audit", "what", r.Method+" "+r.URL.Path, "from", r.RemoteAddr, "err", err)
+		d := audit.Entry{What: r.Method + " " + r.URL.Path}
+		v, err := f(r, &d)
+		h.record(d, err)
 		answer(w, v, err)
 	}
 }
@@ -144,15 +153,30 @@ func answer(w http.ResponseWriter, v any, err error) {
 	}
 }
 
+// readDrill reads who orders something of a drill; nobody has to say so.
+func readDrill(r *http.Request, d *audit.Entry, what string) error {
+	d.What, d.On = what, r.PathValue("name")
+	var by struct {
+		Who string `json:"who"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&by); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read who orders it: %w: %w", errRequest, err)
+	}
+	d.Who = by.Who
+	return nil
+}
+
 // revoke ends a cluster's identities.
-func (h *Hub) revoke(r *http.Request) (any, error) {
+func (h *Hub) revoke(r *http.Request, d *audit.Entry) (any, error) {
+	d.What, d.On = "cluster revoke", r.PathValue("name")
 	var by struct {
 		Who string `json:"who"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&by); err != nil {
 		return nil, fmt.Errorf("read who revokes: %w: %w", errRequest, err)
 	}
-	ids, err := h.authority.Revoke(r.PathValue("name"), by.Who)
+	d.Who = by.Who
+	ids, err := h.authority.Revoke(d.On, by.Who)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +184,8 @@ func (h *Hub) revoke(r *http.Request) (any, error) {
 }
 
 // takeOrder does what a person orders.
-func (h *Hub) takeOrder(r *http.Request) (any, error) {
+func (h *Hub) takeOrder(r *http.Request, d *audit.Entry) (any, error) {
+	d.What = "order"
 	var o struct {
 		Verb    string `json:"verb"`
 		Cluster string `json:"cluster"`
@@ -171,10 +196,14 @@ func (h *Hub) takeOrder(r *http.Request) (any, error) {
 	if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
 		return nil, fmt.Errorf("read the order: %w: %w", errRequest, err)
 	}
+	d.What, d.On, d.Who, d.Why = o.Verb, o.Cluster, o.Who, o.Why
 	if o.Seconds < 0 || int64(o.Seconds) > int64(maxLife/time.Second) {
 		return nil, fmt.Errorf("read the order: %w: %d seconds are none that an order can last", errRequest, o.Seconds)
 	}
 	life := time.Duration(o.Seconds) * time.Second
+	if life > 0 {
+		d.Until = h.deps.Now().Add(life)
+	}
 	done := map[string]string{"done": o.Verb}
 	switch o.Verb {
 	case "cordon":
@@ -182,24 +211,29 @@ func (h *Hub) takeOrder(r *http.Request) (any, error) {
 	case "drain":
 		return done, h.platform.Order(v1alpha1.OperationDrain, o.Cluster, o.Who, o.Why, life)
 	case "uncordon":
-		return done, h.platform.Recall(o.Cluster, o.Who, v1alpha1.OperationCordon, v1alpha1.OperationDrain)
+		return done, h.platform.Recall(o.Cluster, v1alpha1.OperationCordon, v1alpha1.OperationDrain)
+	case "undrain":
+		return done, h.platform.Recall(o.Cluster, v1alpha1.OperationDrain)
 	case "freeze":
 		return done, h.platform.Order(v1alpha1.OperationFreeze, "", o.Who, o.Why, life)
 	case "unfreeze":
-		return done, h.platform.Recall("", o.Who, v1alpha1.OperationFreeze)
+		return done, h.platform.Recall("", v1alpha1.OperationFreeze)
 	case "confirm":
 		return done, h.board.Confirm(o.Cluster)
 	}
-	return nil, fmt.Errorf("order %q: %w: it is none of cordon, uncordon, drain, freeze, unfreeze, confirm", o.Verb, errRequest)
+	return nil, fmt.Errorf("order %q: %w: it is none of cordon, uncordon, drain, undrain, freeze, unfreeze, confirm", o.Verb, errRequest)
 }
 
-func (h *Hub) makeToken(r *http.Request) (any, error) {
+func (h *Hub) makeToken(r *http.Request, d *audit.Entry) (any, error) {
+	d.What = "token create"
 	var ask struct {
 		Cluster string `json:"cluster"`
+		Who     string `json:"who"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
 		return nil, fmt.Errorf("read the request: %w: %w", errRequest, err)
 	}
+	d.Who, d.On = ask.Who, ask.Cluster
 	token, err := h.authority.CreateToken(ask.Cluster, time.Hour)
 	return map[string]string{"token": token}, err
 }
@@ -249,6 +283,9 @@ func (h *Hub) latency() []report.Path {
 // status is what is known of the fleet.
 func (h *Hub) status() report.Status {
 	s := report.Status{Clusters: []report.Cluster{}, Gateways: []report.Gateway{}, Routes: []report.Object{}, Backends: []report.Object{}, Problems: append([]objects.Problem{}, h.platform.Problems()...)}
+	if troubles := h.troubles.Load(); troubles != nil {
+		s.Problems = append(s.Problems, *troubles...)
+	}
 	for _, m := range h.board.Members() {
 		s.Clusters = append(s.Clusters, h.cluster(m))
 		var proxies []assignment.ProxyFacts
@@ -261,12 +298,13 @@ func (h *Hub) status() report.Status {
 		s.Routes, s.Backends = append(s.Routes, routes...), append(s.Backends, backends...)
 	}
 	for _, o := range h.platform.Orders() {
-		x := report.Order{Kind: string(o.Spec.Kind), Cluster: string(o.Spec.Cluster), Who: o.Spec.Who, Why: o.Spec.Why}
+		x := report.Order{Kind: string(o.Spec.Kind), Cluster: string(o.Spec.Cluster), Who: o.Spec.Who, Why: o.Spec.Why, Since: o.CreationTimestamp.Time}
 		if o.Spec.ExpiresAt != nil {
 			x.Expires = o.Spec.ExpiresAt.Time
 		}
 		s.Orders = append(s.Orders, x)
 	}
+	s.History = h.history()
 	return s
 }
 

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/drill"
 	"github.com/navehq/nave/hub/rehearse"
@@ -19,6 +21,9 @@ import (
 // orderLife bounds an order that a drill gives: a hub that dies in a drill
 // leaves nothing cordoned for ever.
 const orderLife = 20 * time.Minute
+
+// byDrill is who orders what a drill orders.
+const byDrill = "drill"
 
 var (
 	errNoSupervisor = errors.New("no supervisor is connected; mode Kill works in a fleet that `nave up` runs")
@@ -101,24 +106,30 @@ func (h *Hub) askSpoke(ctx context.Context, cluster, path string, body []byte) (
 	return session.Ask(ctx, path, body)
 }
 
-func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string) error {
+func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string) (err error) {
+	defer func() {
+		h.record(audit.Entry{Who: byDrill, What: strings.ToLower(string(mode)), On: cluster, Why: why}, err)
+	}()
 	switch mode {
 	case v1alpha1.DrillModeCordon:
-		return h.platform.Order(v1alpha1.OperationCordon, cluster, "drill", why, orderLife)
+		return h.platform.Order(v1alpha1.OperationCordon, cluster, byDrill, why, orderLife)
 	case v1alpha1.DrillModeDrain:
-		return h.platform.Order(v1alpha1.OperationDrain, cluster, "drill", why, orderLife)
+		return h.platform.Order(v1alpha1.OperationDrain, cluster, byDrill, why, orderLife)
 	case v1alpha1.DrillModeKill:
 		return h.supervise(ctx, "process/kill", cluster)
 	}
 	return fmt.Errorf("lose cluster %q: mode %s is not built", cluster, mode)
 }
 
-func (h *Hub) restore(ctx context.Context, mode v1alpha1.DrillMode, cluster string) error {
+func (h *Hub) restore(ctx context.Context, mode v1alpha1.DrillMode, cluster string) (err error) {
+	defer func() {
+		h.record(audit.Entry{Who: byDrill, What: strings.ToLower(string(mode)) + " taken back", On: cluster}, err)
+	}()
 	switch mode {
 	case v1alpha1.DrillModeCordon:
-		return h.platform.Recall(cluster, "drill", v1alpha1.OperationCordon)
+		return h.platform.Recall(cluster, v1alpha1.OperationCordon)
 	case v1alpha1.DrillModeDrain:
-		return h.platform.Recall(cluster, "drill", v1alpha1.OperationDrain)
+		return h.platform.Recall(cluster, v1alpha1.OperationDrain)
 	case v1alpha1.DrillModeKill:
 		return h.supervise(ctx, "process/restart", cluster)
 	}

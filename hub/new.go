@@ -15,6 +15,7 @@ import (
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
+	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/fleet"
 	"github.com/navehq/nave/hub/identity"
@@ -35,10 +36,13 @@ type Hub struct {
 	board     *board.Board
 	platform  *platform.Platform
 	drills    *rehearse.Rehearsals
+	audit     *audit.Log
 	streams   *grpc.Server
 	listeners listeners
 	// supervisor is the session of a standalone fleet's supervisor, nil without.
 	supervisor atomic.Pointer[wire.Session]
+	// troubles are the problems that the supervisor tells of.
+	troubles atomic.Pointer[[]objects.Problem]
 	// orders are those that were kept.
 	orders fleet.Orders
 	// token is what the CLI shows.
@@ -60,7 +64,7 @@ func New(opts Options, deps Deps) (*Hub, error) {
 	opts.fill()
 	deps.fill()
 	h := &Hub{opts: opts, deps: deps}
-	for _, step := range []func() error{h.openIdentity, h.openBoard, h.openPlatform, h.openDrills, h.openToken, h.openPorts} {
+	for _, step := range []func() error{h.openAudit, h.openIdentity, h.openBoard, h.openPlatform, h.openDrills, h.openToken, h.openPorts} {
 		if err := step(); err != nil {
 			h.listeners.close()
 			return nil, fmt.Errorf("start the hub: %w", err)
@@ -114,7 +118,7 @@ func (h *Hub) openPlatform() error {
 	}
 	h.platform = platform.New(platform.Options{
 		Source: source, Dir: h.opts.Dir, Clusters: h.opts.Clusters, Board: h.board, Store: h.store, Authority: h.authority,
-		Log: h.deps.Log, Now: h.deps.Now,
+		Ended: h.ended, Log: h.deps.Log, Now: h.deps.Now,
 	})
 	return nil
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Health  string `json:"health"`
 	// Token is the file with the secret of the CLI.
 	Token string `json:"token"`
+	// Audit is the file of what was ordered.
+	Audit string `json:"audit,omitempty"`
 	// Heartbeat on streams; a cluster unheard for Suspect, then Lost, is called so.
 	Heartbeat time.Duration `json:"heartbeat"`
 	Suspect   time.Duration `json:"suspect"`

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
@@ -66,21 +67,34 @@ func ended(err error) error {
 	return status.Error(codes.Unavailable, err.Error())
 }
 
-// supervised takes how clusters see each other's addresses.
+// supervised takes how clusters see each other's addresses, and what people must
+// mend of what the supervisor runs.
 func (h *Hub) supervised(r stream.Release) []stream.Nack {
 	var nacks []stream.Nack
 	for _, c := range r.Changes {
-		if c.Kind != "views" {
-			continue
+		if err := h.superviseChange(c); err != nil {
+			nacks = append(nacks, stream.Nack{ID: c.ID(), Hash: c.Hash, Error: fmt.Sprintf("read %s: %v", c.Kind, err)})
 		}
-		var views []fleet.View
-		if !c.Deleted {
-			if err := json.Unmarshal(c.Payload, &views); err != nil {
-				nacks = append(nacks, stream.Nack{ID: c.ID(), Hash: c.Hash, Error: fmt.Sprintf("read views: %v", err)})
-				continue
-			}
-		}
-		h.board.SetViews(views)
 	}
 	return nacks
+}
+
+func (h *Hub) superviseChange(c stream.Change) error {
+	var views []fleet.View
+	var problems []objects.Problem
+	into := map[string]any{"views": &views, "problems": &problems}[c.Kind]
+	if into == nil {
+		return nil // a newer supervisor may tell more
+	}
+	if !c.Deleted {
+		if err := json.Unmarshal(c.Payload, into); err != nil {
+			return err
+		}
+	}
+	if c.Kind == "views" {
+		h.board.SetViews(views)
+	} else {
+		h.troubles.Store(&problems)
+	}
+	return nil
 }

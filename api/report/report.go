@@ -18,6 +18,8 @@ type Status struct {
 	Backends []Object          `json:"backends"`
 	Problems []objects.Problem `json:"problems"`
 	Orders   []Order           `json:"orders,omitempty"`
+	// History is what was ordered last, the oldest first.
+	History []Ordered `json:"history,omitempty"`
 }
 
 // Cluster is one registered cluster.
@@ -79,6 +81,21 @@ type Order struct {
 	Who     string    `json:"who"`
 	Why     string    `json:"why,omitempty"`
 	Expires time.Time `json:"expires,omitzero"`
+	// Since is when it was given.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// Ordered is what a person or automation ordered, obeyed or refused.
+type Ordered struct {
+	At   time.Time `json:"at"`
+	Who  string    `json:"who"`
+	What string    `json:"what"`
+	// On is the cluster or drill; "" is the fleet.
+	On    string    `json:"on,omitempty"`
+	Why   string    `json:"why,omitempty"`
+	Until time.Time `json:"until,omitzero"`
+	// Refused is why it was not done.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Path is one measured path between clusters.

@@ -44,8 +44,10 @@ type Options struct {
 	Board     *board.Board
 	Store     *store.Folder
 	Authority *identity.Authority
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Ended is told of each order whose time is over; nil tells nobody.
+	Ended func(*v1alpha1.Operation)
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Platform is what the platform team says. It is safe for concurrent use.
@@ -147,8 +149,28 @@ func (p *Platform) Refresh() {
 	p.obey()
 }
 
+// expire drops the orders whose time is over.
+func (p *Platform) expire() {
+	for _, name := range slices.Sorted(maps.Keys(p.orders)) {
+		o := p.orders[name]
+		if fleet.InForce(o, p.opts.Now()) {
+			continue
+		}
+		if err := p.opts.Store.SetOperation(name, nil); err != nil {
+			p.opts.Log.Error("forget an order whose time is over", "order", name, "err", err)
+			continue
+		}
+		p.orders = maps.Clone(p.orders)
+		delete(p.orders, name)
+		if p.opts.Ended != nil {
+			p.opts.Ended(o)
+		}
+	}
+}
+
 // obey tells the board; what is the same as before changes nothing there.
 func (p *Platform) obey() {
+	p.expire()
 	if hosts, problems, ok := ReadHosts(p.opts.Dir); ok {
 		p.hosts, p.problems["hosts"] = hosts, problems
 	} else {
@@ -213,13 +235,12 @@ func (p *Platform) Order(kind v1alpha1.OperationKind, cluster, who, why string, 
 	p.orders = maps.Clone(p.orders)
 	p.orders[o.Name] = o
 	p.obey()
-	p.opts.Log.Info("order", "kind", kind, "cluster", cluster, "who", who, "why", why)
 	return nil
 }
 
 // Recall takes orders back; cordon and drain of a cluster go together, since
 // uncordon means that it serves again.
-func (p *Platform) Recall(cluster, who string, kinds ...v1alpha1.OperationKind) error {
+func (p *Platform) Recall(cluster string, kinds ...v1alpha1.OperationKind) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.orders = maps.Clone(p.orders)
@@ -232,7 +253,6 @@ func (p *Platform) Recall(cluster, who string, kinds ...v1alpha1.OperationKind) 
 			return err
 		}
 		delete(p.orders, name)
-		p.opts.Log.Info("order is taken back", "kind", kind, "cluster", cluster, "who", who)
 	}
 	p.obey()
 	return nil
