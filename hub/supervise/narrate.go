@@ -20,21 +20,31 @@ const (
 	// what of its answer is read, bytes.
 	askEvery  = 500 * time.Millisecond
 	maxReport = 64 << 20
+	// patience is how often in a row a notice must be seen to be worth saying, and
+	// a problem missed to be called solved: a hub that comes back hears of it anew.
+	patience = 4
 )
 
-// said is what people were told of: gateways by their lines, problems with
-// whether they stand.
+// said is what people were told of: gateways by their lines, problems by how
+// often they were missed since.
 type said struct {
 	gateways map[string]string
-	problems map[string]bool
+	problems map[string]int
+	// waiting notices are those not said yet, by how often they were seen.
+	waiting map[string]int
 	// before are the gateways a moment ago: while proxies come up, nothing is said.
 	before map[string]string
+}
+
+func newSaid() *said {
+	return &said{gateways: map[string]string{}, problems: map[string]int{}, waiting: map[string]int{}}
 }
 
 // narrate prints where each gateway answers and what people must mend, when it
 // comes and when it is mended, until ctx ends.
 func (s *Supervisor) narrate(ctx context.Context) error {
-	told := &said{gateways: map[string]string{}, problems: map[string]bool{}}
+	told := newSaid()
+	var status report.Status
 	client := &http.Client{Timeout: 5 * time.Second}
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
@@ -44,12 +54,16 @@ func (s *Supervisor) narrate(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		var status report.Status
-		if err := ask(ctx, client, "http://"+at(s.addresses.hub(), 8080)+"/api/v1/status", &status); err != nil {
+		var now report.Status
+		if err := ask(ctx, client, "http://"+s.ports.api+"/api/v1/status", &now); err != nil {
 			s.opts.Log.Debug("ask the hub for its status", "err", err)
-			continue
+		} else {
+			status = now
 		}
-		for _, line := range told.news(status) {
+		// The hub may be gone, or not know yet.
+		all := status
+		all.Problems = slices.Concat(s.problems.list(), status.Problems)
+		for _, line := range told.news(all) {
 			s.out.print("%s", line)
 		}
 	}
@@ -89,20 +103,39 @@ func (t *said) news(status report.Status) []string {
 		}
 	}
 	t.before = gateways
-	standing := map[string]bool{}
-	for _, p := range status.Problems {
+	return append(out, t.changes(status.Problems)...)
+}
+
+// changes are the lines on problems that came, and on those that are mended.
+func (t *said) changes(problems []objects.Problem) []string {
+	var out []string
+	standing, waiting := map[string]bool{}, map[string]int{}
+	for _, p := range problems {
 		line := report.Line(p)
-		if !standing[line] && !t.problems[line] {
-			out = append(out, severity(p)+"  "+line)
+		if standing[line] {
+			continue
 		}
 		standing[line] = true
+		_, known := t.problems[line]
+		if !known && p.Severity == objects.SeverityInfo && t.waiting[line]+1 < patience {
+			waiting[line] = t.waiting[line] + 1
+			continue
+		}
+		if !known {
+			out = append(out, severity(p)+"  "+line)
+		}
+		t.problems[line] = 0
 	}
+	t.waiting = waiting
 	for _, line := range slices.Sorted(maps.Keys(t.problems)) {
-		if !standing[line] {
+		if standing[line] {
+			continue
+		}
+		if t.problems[line]++; t.problems[line] == patience {
+			delete(t.problems, line)
 			out = append(out, "solved   "+line)
 		}
 	}
-	t.problems = standing
 	return out
 }
 

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,7 +19,24 @@ const (
 	grace = 12 * time.Second
 	// The waits before a process that died is started again.
 	firstWait, longestWait = 100 * time.Millisecond, 5 * time.Second
+	// steady is how long a process has to run until it counts as one that works,
+	// and faulty how often in a row it may end before that until people are told.
+	steady = 10 * time.Second
+	faulty = 4
 )
+
+// backoff is how long to wait before a process is started again.
+type backoff struct{ wait time.Duration }
+
+// next is the wait after a process has run for a while.
+func (b *backoff) next(ran time.Duration) time.Duration {
+	if b.wait == 0 || ran > steady {
+		b.wait = firstWait
+		return b.wait
+	}
+	b.wait = min(2*b.wait, longestWait)
+	return b.wait
+}
 
 // lines writes whole lines of many processes to one place.
 type lines struct {
@@ -44,15 +62,23 @@ type program struct {
 	log  string
 	slog *slog.Logger
 
+	// listed programs are in a region's own file.
+	listed bool
 	// runs is how often it was started.
 	runs atomic.Int64
 
 	mu      sync.Mutex
 	process *os.Process
+	began   time.Time
 	held    bool // not to be restarted
 	ended   bool
-	wake    chan struct{}
-	done    chan struct{}
+	// again has it started anew as if for the first time.
+	again bool
+	// quick counts how often in a row it ended soon, and cause is why it did last.
+	quick int
+	cause error
+	wake  chan struct{}
+	done  chan struct{}
 }
 
 // start starts a process and keeps it running until stop.
@@ -63,7 +89,7 @@ func (p *program) start() {
 
 func (p *program) keep() {
 	defer close(p.done)
-	wait := firstWait
+	var wait backoff
 	for {
 		began := time.Now()
 		err := p.once()
@@ -75,20 +101,53 @@ func (p *program) keep() {
 			if p.over() {
 				return
 			}
-			wait = firstWait
+			wait = backoff{}
 			continue
 		}
-		if time.Since(began) > 10*time.Second {
-			wait = firstWait
+		ran := time.Since(began)
+		if p.failed(ran, err) {
+			wait = backoff{}
+			continue
 		}
-		p.slog.Warn("a process ended and is started again", "process", p.name, "cause", err, "after", wait)
+		pause := wait.next(ran)
+		p.slog.Warn("a process ended and is started again", "process", p.name, "cause", err, "after", pause)
 		select {
-		case <-time.After(wait):
+		case <-time.After(pause):
 		case <-p.wake:
 		}
-		wait = min(2*wait, longestWait)
 	}
 }
+
+// failed notes that the process ended, and tells whether that was wanted.
+func (p *program) failed(ran time.Duration, cause error) (wanted bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.again {
+		p.again, p.quick = false, 0
+		return true
+	}
+	if ran > steady {
+		p.quick = 0
+	}
+	p.quick++
+	p.cause = cause
+	return false
+}
+
+// fault is why the process does not stay up, nil where it does.
+func (p *program) fault() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.quick < faulty || p.held || p.ended || p.process != nil && time.Since(p.began) > steady {
+		return nil
+	}
+	if p.cause == nil {
+		return errEnded
+	}
+	return p.cause
+}
+
+var errEnded = errors.New("it ends of itself")
 
 func (p *program) over() bool {
 	p.mu.Lock()
@@ -119,7 +178,7 @@ func (p *program) once() error {
 	}
 	err = cmd.Start()
 	if err == nil {
-		p.process = cmd.Process
+		p.process, p.began = cmd.Process, time.Now()
 		p.runs.Add(1)
 	}
 	p.mu.Unlock()
@@ -153,8 +212,20 @@ func (p *program) kill() {
 // revive lets a killed process run again.
 func (p *program) revive() {
 	p.mu.Lock()
-	p.held = false
+	p.held, p.quick = false, 0
 	p.mu.Unlock()
+	p.rouse()
+}
+
+// restart has the process end and run anew, as its options are now.
+func (p *program) restart() {
+	p.mu.Lock()
+	p.again = p.process != nil
+	p.mu.Unlock()
+	p.signal(syscall.SIGTERM)
+}
+
+func (p *program) rouse() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -166,10 +237,7 @@ func (p *program) stop() {
 	p.mu.Lock()
 	p.ended = true
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.rouse()
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:

@@ -9,14 +9,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/navehq/nave/api/objects"
-	"github.com/navehq/nave/api/report"
 )
 
 // programsFile is in a cluster's folder.
@@ -78,8 +76,10 @@ func parsePrograms(cluster string, data []byte) (order []programSpec, problems [
 // objects: the simulated network and the regions' programs.
 func Check(dir string) []objects.Problem {
 	var out []objects.Problem
-	if _, err := readWAN(filepath.Join(dir, "hub", wanName)); err != nil {
-		out = append(out, objects.Problem{File: wanName, Reason: objects.ReasonInvalidValue, Message: strings.TrimPrefix(err.Error(), "hub/"+wanName+": "), Remedy: "mend the file"})
+	clusters, wrong, err := clusterFolders(dir)
+	if err == nil {
+		_, far := readWAN(filepath.Join(dir, "hub", wanName), clusters)
+		out = append(append(out, wrong...), far...)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "clusters", "*", programsFile))
 	if err != nil {
@@ -113,9 +113,7 @@ func (s *Supervisor) readPrograms(ctx context.Context, r *region) {
 	}
 	r.files.data = data
 	order, problems, err := parsePrograms(r.name, data)
-	for _, p := range problems {
-		s.out.print("problem  %s", report.Line(p))
-	}
+	s.problems.set("programs "+r.name, problems...)
 	if err != nil {
 		return
 	}
@@ -149,13 +147,15 @@ func (s *Supervisor) endProgram(r *region, name string) {
 	r.programs = slices.Delete(slices.Clone(r.programs), i, i+1)
 	s.mu.Unlock()
 	p.stop()
+	s.problems.set("ready " + p.name)
+	s.problems.set("process " + p.name)
 }
 
 func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec) {
 	name := r.name + "-" + x.Name
 	p := &program{
 		name: name, path: x.Command[0], args: x.Command[1:], dir: filepath.Join(s.opts.Dir, "clusters", r.name),
-		log: s.state("logs", name+".log"), slog: s.opts.Log,
+		log: s.state("logs", name+".log"), slog: s.opts.Log, listed: true,
 	}
 	if found := filepath.Join(s.opts.Bin, p.path); !filepath.IsAbs(p.path) && exists(found) {
 		p.path = found
@@ -164,7 +164,7 @@ func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec)
 		p.env = append(p.env, k+"="+x.Env[k])
 	}
 	s.mu.Lock()
-	if s.stopping {
+	if s.stopping || r.gone {
 		s.mu.Unlock()
 		return
 	}
@@ -176,7 +176,21 @@ func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec)
 		return
 	}
 	if err := serves(ctx, x.Ready.TCP, readyLimit); err != nil && ctx.Err() == nil {
-		s.out.print("problem  clusters/%s/%s: %s is not ready: %v; its log says: %s", r.name, programsFile, x.Name, err, p.tail())
+		s.problems.set("ready "+name, objects.Problem{
+			Cluster: r.name, File: programsFile, Object: "process " + x.Name, Field: "ready.tcp", Reason: "NotReady",
+			Message: fmt.Sprintf("nothing listens at %s after %s", x.Ready.TCP, readyLimit), Remedy: "see `nave logs " + name + "`",
+		})
+		go s.awaitReady(ctx, p, x.Ready.TCP)
+	}
+}
+
+// awaitReady waits for a program that was late.
+func (s *Supervisor) awaitReady(ctx context.Context, p *program, address string) {
+	for ctx.Err() == nil && !p.over() {
+		if serves(ctx, address, time.Second) == nil && !p.over() {
+			s.problems.set("ready " + p.name)
+			return
+		}
 	}
 }
 

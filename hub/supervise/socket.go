@@ -56,7 +56,7 @@ func (s *Supervisor) serve(ctx context.Context, l net.Listener) error {
 func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 	s.mu.Lock()
 	r := s.regions[cluster]
-	if r == nil || s.stopping {
+	if r == nil || r.gone || s.stopping {
 		s.mu.Unlock()
 		return fmt.Errorf("run proxies of cluster %q: there is no such cluster", cluster)
 	}
@@ -88,6 +88,10 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 	s.mu.Unlock()
 	for _, p := range gone {
 		p.stop()
+		s.problems.set("process " + p.name)
+		if err := os.Remove(s.state("run", p.name+".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.opts.Log.Warn("forget a proxy", "proxy", p.name, "err", err)
+		}
 	}
 	return failed
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"github.com/navehq/nave/api/pki/keep"
 	"github.com/navehq/nave/hub"
 	"github.com/navehq/nave/hub/identity"
-	"github.com/navehq/nave/spoke"
 )
 
 // fleetName is what identities of a standalone fleet carry.
@@ -46,51 +46,114 @@ func (s *Supervisor) authority() (*identity.Authority, error) {
 	return identity.Open(identity.Options{Keeper: keep.NewFile(s.state("hub", "authority.json")), Fleet: fleetName, Log: s.opts.Log})
 }
 
+// hubPorts are where the hub answers, host:port each.
+type hubPorts struct{ streams, api, metrics, health string }
+
 func (s *Supervisor) startHub(ctx context.Context) error {
 	if err := os.MkdirAll(s.state("hub"), 0o700); err != nil {
 		return err
 	}
-	if err := s.addresses.settle(func(ip string) bool { return s.claim(ctx, ip) }); err != nil {
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if _, err := s.authority(); err != nil {
 		return err
 	}
 	path, err := s.options("hub", hub.Options{
-		Fleet: fleetName, Dir: filepath.Join(s.opts.Dir, "hub"), Clusters: filepath.Join(s.opts.Dir, "clusters"), State: s.state("hub"), Token: s.state("token"),
-		Streams: at(s.addresses.hub(), 9443), API: at(s.addresses.hub(), 8080), Metrics: at(s.addresses.hub(), 9092), Health: at(s.addresses.hub(), 9093),
-		Heartbeat: s.opts.Heartbeat,
+		Fleet: fleetName, Dir: filepath.Join(s.opts.Dir, "hub"), Clusters: filepath.Join(s.opts.Dir, "clusters"), State: s.state("hub"),
+		Token: s.state("token"), Audit: s.state("audit.jsonl"), Heartbeat: s.opts.Heartbeat,
+		Streams: s.ports.streams, API: s.ports.api, Metrics: s.ports.metrics, Health: s.ports.health,
 	})
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
 	s.hub = s.program("hub", "nave-hub", path)
 	s.hub.start()
-	if err := serves(ctx, at(s.addresses.hub(), 9443), 20*time.Second); err != nil {
+	s.mu.Unlock()
+	if err := serves(ctx, s.ports.streams, 20*time.Second); err != nil {
 		return fmt.Errorf("start the hub: %w; its log says: %s", err, s.hub.tail())
 	}
-	s.out.print("console  http://%s", at(s.addresses.hub(), 8080))
+	s.out.print("console  http://%s", s.ports.api)
 	return nil
+}
+
+// settle takes the fleet's slot, one that nobody else has, and finds ports for
+// the hub there.
+func (s *Supervisor) settle(ctx context.Context) error {
+	for _, free := range []func(string) bool{
+		func(ip string) bool { return s.claim(ctx, ip) },
+		// Somebody may have the hub's port at every address: another is found then.
+		func(ip string) bool { return s.hold(ctx, ip) },
+	} {
+		if err := s.addresses.settle(free); err != nil {
+			return err
+		}
+		if s.slot != nil {
+			break
+		}
+	}
+	ip := s.addresses.hub()
+	s.ports = hubPorts{
+		streams: s.open(ctx, at(ip, 9443)), api: s.open(ctx, at(ip, 8080)),
+		metrics: s.open(ctx, at(ip, 9092)), health: s.open(ctx, at(ip, 9093)),
+	}
+	return nil
+}
+
+// open gives an address of the hub that can be opened: the wanted one, or one
+// with a free port, which people are told of.
+func (s *Supervisor) open(ctx context.Context, wanted string) string {
+	host, _, err := net.SplitHostPort(wanted)
+	if err != nil {
+		return wanted
+	}
+	var cause error
+	for _, address := range []string{wanted, at(host, 0), at("127.0.0.1", 0)} {
+		var c net.ListenConfig
+		l, err := c.Listen(ctx, "tcp", address)
+		if err != nil {
+			cause = cmp.Or(cause, err)
+			continue
+		}
+		found := l.Addr().String()
+		_ = l.Close() // nothing was served
+		if found != wanted {
+			s.out.print("notice   the hub cannot have %s: %v; it has %s", wanted, cause, found)
+		}
+		return found
+	}
+	return wanted
 }
 
 // slotPort of the hub's address is held for as long as the fleet runs, so that
 // no other fleet takes the slot while the hub is down.
 const slotPort = 9440
 
-// claim takes an address for the hub where nobody has it.
+// claim takes an address for the hub where nobody has it, nor the hub's port there.
 func (s *Supervisor) claim(ctx context.Context, ip string) bool {
+	if !s.hold(ctx, ip) {
+		return false
+	}
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", at(ip, 9443))
+	if err != nil {
+		_ = s.slot.Close()
+		s.slot = nil
+		return false
+	}
+	return l.Close() == nil
+}
+
+// hold takes an address for the hub where no other fleet has it.
+func (s *Supervisor) hold(ctx context.Context, ip string) bool {
 	var c net.ListenConfig
 	slot, err := c.Listen(ctx, "tcp", at(ip, slotPort))
 	if err != nil {
 		return false
 	}
-	l, err := c.Listen(ctx, "tcp", at(ip, 9443))
-	if err != nil {
-		_ = slot.Close()
-		return false
-	}
 	s.slot = slot
-	return l.Close() == nil
+	return true
 }
 
 // serves waits until something listens.
@@ -109,43 +172,4 @@ func serves(ctx context.Context, address string, within time.Duration) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// startRegion starts a cluster: its programs, then its spoke.
-func (s *Supervisor) startRegion(ctx context.Context, name string) error {
-	r := &region{name: name, proxies: map[string]*program{}}
-	s.mu.Lock()
-	s.regions[name] = r
-	s.mu.Unlock()
-	s.readPrograms(ctx, r)
-	ip, err := s.addresses.of(name, "spoke")
-	if err != nil {
-		return err
-	}
-	state, hubAt := s.state("clusters", name), s.addresses.hub()
-	if exists(s.wanPath()) {
-		hubAt = s.addresses.hubFrom(name)
-	}
-	opts := spoke.Options{
-		Cluster: name, Hub: at(hubAt, 9443), Dir: filepath.Join(s.opts.Dir, "clusters", name), State: state,
-		Statuses: filepath.Join(state, "statuses"), Config: at(ip, 9978), Metrics: at(ip, 9092), Health: at(ip, 9093),
-		API: at(ip, 8080), APIToken: s.state("token"), Gossip: at(ip, 7946),
-		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,
-	}
-	if _, err := os.Stat(filepath.Join(state, "identity.json")); err != nil {
-		authority, err := s.authority()
-		if err != nil {
-			return err
-		}
-		if opts.Token, err = authority.CreateToken(name, time.Hour); err != nil {
-			return err
-		}
-	}
-	path, err := s.options("spoke-"+name, opts)
-	if err != nil {
-		return err
-	}
-	r.spoke = s.program("spoke-"+name, "nave-spoke", path)
-	r.spoke.start()
-	return nil
 }

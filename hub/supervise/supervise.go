@@ -13,15 +13,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/navehq/nave/hub/fleet"
+	"github.com/navehq/nave/hub/supervise/relay"
 )
 
 // Options of a Supervisor.
@@ -43,29 +41,27 @@ type Supervisor struct {
 	addresses *addresses
 	out       *lines
 
+	// problems are what people must mend.
+	problems *problems
+	// ports are the hub's; they stand before anything else runs.
+	ports hubPorts
+
 	mu       sync.Mutex
 	regions  map[string]*region
 	hub      *program
 	relay    *program
 	slot     io.Closer // holds the fleet's addresses; nil where they are shared
 	stopping bool
-	printed  map[string]bool // problems that are said once
-	// routed is what the relay was last told, in its run of that number.
+
+	// links are what wan.yaml said when it could be read last, routed what the relay
+	// was last told, in its run of that number, and unrouted since when it cannot be
+	// told. One goroutine at a time looks after the network.
+	links     []relay.Link
 	routed    string
 	routedRun int64
+	unrouted  time.Time
 	// views are for the hub.
 	views chan []fleet.View
-}
-
-// region is one cluster's processes.
-type region struct {
-	name     string
-	spoke    *program
-	proxies  map[string]*program
-	programs []*program
-	files    programs
-	// killed regions are not restarted until they are given back.
-	killed bool
 }
 
 // New reads what was kept of the folder.
@@ -90,48 +86,11 @@ func New(opts Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Supervisor{opts: opts, addresses: a, out: newLines(opts.Out), regions: map[string]*region{}, printed: map[string]bool{}, views: make(chan []fleet.View, 1)}, nil
+	return &Supervisor{opts: opts, addresses: a, out: newLines(opts.Out), regions: map[string]*region{}, problems: newProblems(), views: make(chan []fleet.View, 1)}, nil
 }
 
 func (s *Supervisor) state(parts ...string) string {
 	return filepath.Join(append([]string{s.opts.Dir, ".nave"}, parts...)...)
-}
-
-// clusters lists the folders of clusters.
-func (s *Supervisor) clusters() []string {
-	entries, err := os.ReadDir(filepath.Join(s.opts.Dir, "clusters"))
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		wrong := validation.IsDNS1123Label(e.Name())
-		if e.Name() == hubEnd {
-			wrong = append(wrong, "the hub itself is called so in wan.yaml")
-		}
-		if len(wrong) > 0 {
-			s.once("clusters/%s: is no name of a cluster: %s; rename the folder", e.Name(), wrong[0])
-			continue
-		}
-		out = append(out, e.Name())
-	}
-	slices.Sort(out)
-	return out
-}
-
-// once prints a problem that was not printed before.
-func (s *Supervisor) once(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	s.mu.Lock()
-	known := s.printed[line]
-	s.printed[line] = true
-	s.mu.Unlock()
-	if !known {
-		s.out.print("problem  %s", line)
-	}
 }
 
 // errLocked is another supervisor on the same folder.
@@ -155,19 +114,18 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.serve(ctx, l) })
 	g.Go(func() error { return s.superviseHub(ctx) })
-	s.startRelay(ctx)
-	for _, name := range s.clusters() {
-		if err := s.startRegion(ctx, name); err != nil {
+	g.Go(func() error { return s.narrate(ctx) })
+	g.Go(func() error {
+		if err := s.startRegions(ctx); err != nil {
 			return err
 		}
-	}
-	g.Go(func() error { return s.follow(ctx) })
-	g.Go(func() error { return s.narrate(ctx) })
+		return s.follow(ctx)
+	})
 	return g.Wait()
 }
 
-// follow brings new clusters up, and the regions' programs and the simulated
-// network in line.
+// follow brings what runs in line with the folder: clusters, their programs and
+// the simulated network.
 func (s *Supervisor) follow(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -179,19 +137,10 @@ func (s *Supervisor) follow(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, name := range s.clusters() {
-			s.mu.Lock()
-			_, known := s.regions[name]
-			s.mu.Unlock()
-			if known {
-				continue
-			}
-			if err := s.startRegion(ctx, name); err != nil {
-				s.opts.Log.Error("start a new cluster", "cluster", name, "err", err)
-			}
-		}
+		s.followRegions(ctx, &wg)
 		s.followPrograms(ctx, &wg)
 		s.route(ctx)
+		s.tellFaults()
 	}
 }
 
@@ -199,23 +148,12 @@ func (s *Supervisor) follow(ctx context.Context) error {
 func (s *Supervisor) stopAll() {
 	s.mu.Lock()
 	s.stopping = true
-	var all []*program
+	all := []*program{s.hub, s.relay}
 	for _, r := range s.regions {
-		for _, p := range r.proxies {
-			all = append(all, p)
-		}
-		all = append(all, r.spoke)
-		all = append(all, r.programs...)
+		all = append(all, r.all()...)
 	}
-	all = append(all, s.hub, s.relay)
 	s.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, p := range all {
-		if p != nil {
-			wg.Go(p.stop)
-		}
-	}
-	wg.Wait()
+	stopEach(all)
 	if s.slot != nil {
 		_ = s.slot.Close() // nothing was served
 	}
@@ -230,15 +168,23 @@ func (s *Supervisor) Kill(cluster string) error {
 		return fmt.Errorf("kill cluster %q: there is no such cluster", cluster)
 	}
 	r.killed = true
-	all := append([]*program{r.spoke}, r.programs...)
-	for _, p := range r.proxies {
-		all = append(all, p)
-	}
+	all := r.all()
 	s.mu.Unlock()
 	for _, p := range all {
 		p.kill()
 	}
 	return nil
+}
+
+// stopEach ends processes, all at once; nil is none.
+func stopEach(all []*program) {
+	var wg sync.WaitGroup
+	for _, p := range all {
+		if p != nil {
+			wg.Go(p.stop)
+		}
+	}
+	wg.Wait()
 }
 
 // Restart gives a killed region back: programs first, then the spoke, and the
@@ -254,7 +200,9 @@ func (s *Supervisor) Restart(cluster string) error {
 	for _, p := range r.programs {
 		p.revive()
 	}
-	r.spoke.revive()
+	if r.spoke != nil {
+		r.spoke.revive()
+	}
 	for _, p := range r.proxies {
 		p.revive()
 	}

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -14,27 +15,36 @@ import (
 )
 
 // TestNews: a gateway is told of when it stays as it is, a problem when it comes
-// and when it is gone, and nothing twice.
+// and when it stays away, a notice when it stays, and nothing twice.
 func TestNews(t *testing.T) {
 	gateway := func(urls ...string) []report.Gateway {
 		return []report.Gateway{{Cluster: "c", Namespace: "n", Name: "g", Listeners: []report.Listener{{Name: "http", URLs: urls}}}}
 	}
 	wrong := objects.Problem{Cluster: "c", File: "f.yaml:1", Object: "Thing n/x", Message: "is wrong", Remedy: "mend it"}
 	note := objects.Problem{Cluster: "c", Message: "waits", Severity: objects.SeverityInfo}
-	told := &said{gateways: map[string]string{}, problems: map[string]bool{}}
+	both := report.Status{Gateways: gateway("http://a", "http://b")}
+	with := func(list ...objects.Problem) report.Status {
+		return report.Status{Gateways: both.Gateways, Problems: list}
+	}
+	told := newSaid()
 	for i, step := range []struct {
 		status report.Status
 		want   []string
 	}{
 		{report.Status{Gateways: gateway("http://a")}, nil},
-		{report.Status{Gateways: gateway("http://a", "http://b")}, nil},
-		{report.Status{Gateways: gateway("http://a", "http://b"), Problems: []objects.Problem{wrong, wrong, note}}, []string{
-			"gateway  n/g in c, listener http: http://a http://b", "problem  clusters/c/f.yaml:1: Thing n/x: is wrong; mend it", "notice   c: waits",
+		{both, nil},
+		{with(wrong, wrong, note), []string{
+			"gateway  n/g in c, listener http: http://a http://b", "problem  clusters/c/f.yaml:1: Thing n/x: is wrong; mend it",
 		}},
-		{report.Status{Gateways: gateway("http://a", "http://b"), Problems: []objects.Problem{wrong}}, []string{"solved   c: waits"}},
-		{report.Status{Problems: []objects.Problem{wrong}}, nil},
-		{report.Status{Gateways: gateway("http://a", "http://b")}, []string{"solved   clusters/c/f.yaml:1: Thing n/x: is wrong; mend it"}},
-		{report.Status{Gateways: gateway("http://a", "http://b")}, nil},
+		{with(wrong), nil}, // the notice went as it came
+		{with(wrong, note), nil}, {with(wrong, note), nil}, {with(wrong, note), nil},
+		{with(wrong, note), []string{"notice   c: waits"}},
+		{both, nil}, {both, nil}, {both, nil}, {with(wrong, note), nil}, // as a hub that was started anew tells it
+		{with(note), nil}, {with(note), nil}, {with(note), nil},
+		{with(note), []string{"solved   clusters/c/f.yaml:1: Thing n/x: is wrong; mend it"}},
+		{report.Status{Problems: []objects.Problem{note}}, nil},
+		{with(note), nil},
+		{with(wrong, note), []string{"problem  clusters/c/f.yaml:1: Thing n/x: is wrong; mend it"}},
 	} {
 		if got := told.news(step.status); !slices.Equal(got, step.want) {
 			t.Errorf("step %d: %q, want %q", i, got, step.want)
@@ -103,16 +113,13 @@ func TestClaim(t *testing.T) {
 	if !one.claim(t.Context(), ip) {
 		t.Fatal("a free slot is not taken")
 	}
-	if other.claim(t.Context(), ip) {
+	if other.claim(t.Context(), ip) || other.hold(t.Context(), ip) {
 		t.Error("two fleets have one slot")
 	}
 	if err := one.slot.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", at(ip, 9443))
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t, at(ip, 9443))
 	if other.claim(t.Context(), ip) {
 		t.Error("somebody else's port was taken for free")
 	}
@@ -125,25 +132,104 @@ func TestClaim(t *testing.T) {
 	_ = other.slot.Close()
 }
 
-func TestClusterFolders(t *testing.T) {
+func listen(t *testing.T, address string) net.Listener {
+	t.Helper()
+	var c net.ListenConfig
+	l, err := c.Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// fleetOf is a supervisor of a folder with these clusters.
+func fleetOf(t *testing.T, clusters ...string) (*Supervisor, *strings.Builder) {
+	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"good", ".git", "Bad Name", "hub"} {
+	for _, name := range append(clusters, "") {
 		if err := os.MkdirAll(filepath.Join(dir, "clusters", name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var out strings.Builder
-	s, err := New(Options{Dir: dir, Out: &out})
+	s, err := New(Options{Dir: dir, Out: &out, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if got := s.clusters(); !slices.Equal(got, []string{"good"}) {
-			t.Errorf("clusters %q", got)
+	return s, &out
+}
+
+// TestFleetsSideBySide: each has its own addresses, and comes back to them.
+func TestFleetsSideBySide(t *testing.T) {
+	one, _ := fleetOf(t, "a")
+	other, _ := fleetOf(t, "a")
+	for _, s := range []*Supervisor{one, other} {
+		if err := s.settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.slot.Close() }()
+		if _, err := s.addRegion("a"); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if strings.Count(out.String(), "problem") != 2 || !strings.Contains(out.String(), "clusters/Bad Name") || !strings.Contains(out.String(), "clusters/hub") {
-		t.Errorf("printed %q", out.String())
+	if one.ports == other.ports || one.addresses.list("a")["spoke"] == other.addresses.list("a")["spoke"] || one.addresses.hubFrom("a") == other.addresses.hubFrom("a") {
+		t.Errorf("two fleets are at %+v and %+v", one.ports, other.ports)
+	}
+	_ = other.slot.Close()
+	again, err := New(other.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = again.slot.Close() }()
+	if again.ports != other.ports {
+		t.Errorf("a fleet moved from %+v to %+v", other.ports, again.ports)
+	}
+}
+
+// TestTakenPort: another program's port is not the hub's; another one is, and
+// people are told of it.
+func TestTakenPort(t *testing.T) {
+	s, out := fleetOf(t)
+	const ip = "127.8.78.1"
+	l := listen(t, at(ip, 8080))
+	got := s.open(t.Context(), at(ip, 8080))
+	if got == at(ip, 8080) || !strings.HasPrefix(got, ip+":") || !strings.Contains(out.String(), "notice   the hub cannot have "+at(ip, 8080)) || !strings.Contains(out.String(), got) {
+		t.Errorf("the console is at %s: %s", got, out.String())
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := out.Len()
+	if got := s.open(t.Context(), at(ip, 8080)); got != at(ip, 8080) || out.Len() != before {
+		t.Errorf("a free port: %s, %s", got, out.String())
+	}
+	if got := s.open(t.Context(), "192.0.2.1:8080"); !strings.HasPrefix(got, "127.0.0.1:") {
+		t.Errorf("an address that this machine does not have: %s", got)
+	}
+}
+
+func TestClusterFolders(t *testing.T) {
+	s, _ := fleetOf(t, "good", ".git", "Bad Name", "hub")
+	for range 2 {
+		if got, err := s.clusters(); err != nil || !slices.Equal(got, []string{"good"}) {
+			t.Errorf("clusters %q, %v", got, err)
+		}
+	}
+	var told []string
+	for _, p := range s.problems.list() {
+		told = append(told, p.Object)
+	}
+	if !slices.Equal(told, []string{"folder clusters/Bad Name", "folder clusters/hub"}) {
+		t.Errorf("told of %q", told)
+	}
+	if err := os.RemoveAll(filepath.Join(s.opts.Dir, "clusters")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.clusters(); err == nil {
+		t.Error("a folder that cannot be read is taken for an empty one")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
@@ -43,42 +45,57 @@ type wanLink struct {
 	Partition bool     `json:"partition,omitempty"`
 }
 
-// readWAN reads wan.yaml as the relay wants it: each direction by itself.
-func readWAN(path string) ([]relay.Link, error) {
+// readWAN reads wan.yaml as the relay wants it, each direction by itself, and
+// tells what is wrong; links are nil where the file cannot be obeyed.
+func readWAN(path string, clusters []string) ([]relay.Link, []objects.Problem) {
+	problem := func(field, message, remedy string) []objects.Problem {
+		return []objects.Problem{{File: wanName, Field: field, Reason: objects.ReasonInvalidValue, Message: message, Remedy: remedy}}
+	}
 	data, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
-		return nil, nil
+		return []relay.Link{}, nil
 	}
 	var file wanFile
 	if err == nil {
 		err = yaml.UnmarshalStrict(data, &file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("hub/wan.yaml: %w", err)
+		return nil, problem("", err.Error(), before)
 	}
 	links := map[[2]string]relay.Link{}
+	var strange []objects.Problem
 	for i, l := range file.Links {
-		pairs := [][2]string{{l.From, l.To}}
-		if len(l.Between) == 2 {
-			pairs = [][2]string{{l.Between[0], l.Between[1]}, {l.Between[1], l.Between[0]}}
-		}
-		for _, pair := range pairs {
-			if pair[0] == "" || pair[1] == "" {
-				return nil, fmt.Errorf("hub/wan.yaml: links[%d]: name both ends, by between: [a, b] or from and to", i)
+		field := fmt.Sprintf("links[%d]", i)
+		for _, pair := range l.pairs() {
+			if pair[0] == "" || pair[1] == "" || pair[0] == pair[1] {
+				return nil, problem(field, "does not name two ends", "name both, by between: [a, b] or from and to; what the file said before holds")
+			}
+			for _, end := range pair {
+				if end != hubEnd && !slices.Contains(clusters, end) && len(strange) == 0 {
+					strange = problem(field, fmt.Sprintf("there is no cluster %q", end), "name a folder of clusters/, or hub")
+				}
 			}
 			next, err := l.over(links[pair], pair)
 			if err != nil {
-				return nil, fmt.Errorf("hub/wan.yaml: links[%d]: %w", i, err)
+				return nil, problem(field, err.Error(), before)
 			}
 			links[pair] = next
 		}
 	}
-	out := make([]relay.Link, 0, len(links))
-	for _, l := range links {
-		out = append(out, l)
-	}
+	out := slices.AppendSeq([]relay.Link{}, maps.Values(links))
 	slices.SortFunc(out, func(a, b relay.Link) int { return slices.Compare([]string{a.From, a.To}, []string{b.From, b.To}) })
-	return out, nil
+	return out, strange
+}
+
+// before is the remedy where nothing of a file is obeyed.
+const before = "mend it; what the file said before holds"
+
+// pairs are the directions that an entry is about.
+func (l wanLink) pairs() [][2]string {
+	if len(l.Between) == 2 {
+		return [][2]string{{l.Between[0], l.Between[1]}, {l.Between[1], l.Between[0]}}
+	}
+	return [][2]string{{l.From, l.To}}
 }
 
 // over adds an entry to what earlier ones said of the same direction.
@@ -107,12 +124,30 @@ func (l wanLink) over(base relay.Link, pair [2]string) (relay.Link, error) {
 	return base, nil
 }
 
-// startRelay starts the simulated network's process.
-func (s *Supervisor) startRelay(ctx context.Context) {
+// relayLimit is how long the simulated network may take to be there.
+const relayLimit = 5 * time.Second
+
+// startRelay starts the simulated network's process, and waits until it carries:
+// before that nobody behind it reaches the hub.
+func (s *Supervisor) startRelay(ctx context.Context) error {
 	path := filepath.Join(s.opts.Bin, "nave")
-	s.relay = &program{name: "relay", path: path, args: []string{"relay", "--socket", s.relaySocket()}, dir: s.opts.Dir, log: s.state("logs", "relay.log"), slog: s.opts.Log}
-	s.relay.start()
-	s.route(ctx)
+	p := &program{name: "relay", path: path, args: []string{"relay", "--socket", s.relaySocket()}, dir: s.opts.Dir, log: s.state("logs", "relay.log"), slog: s.opts.Log}
+	s.mu.Lock()
+	s.relay = p
+	p.start()
+	s.mu.Unlock()
+	for end := time.Now().Add(relayLimit); !s.route(ctx) && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	// One that is there and cannot carry all of it is a problem for people to mend.
+	if _, err := relay.FetchStatus(ctx, s.relaySocket()); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("start the simulated network: %w; its log says: %s", err, p.tail())
+	}
+	return nil
 }
 
 func (s *Supervisor) relaySocket() string { return s.state("run", "r.sock") }
@@ -124,18 +159,18 @@ var ports = []struct {
 }{{"tcp", 15443}, {"tcp", 7946}, {"udp", 7946}}
 
 // network is what the relay is to carry, and how clusters see each other by it.
-func (s *Supervisor) network() (relay.Config, []fleet.View, error) {
-	links, err := readWAN(s.wanPath())
-	if err != nil {
-		return relay.Config{}, nil, err
+func (s *Supervisor) network(known []string) (relay.Config, []fleet.View) {
+	links, problems := readWAN(s.wanPath(), known)
+	s.problems.set("wan", problems...)
+	if links != nil {
+		s.links = links
 	}
-	config := relay.Config{Links: links}
+	config := relay.Config{Links: s.links}
 	var views []fleet.View
 	pairs := map[[2]string]bool{}
-	for _, l := range links {
+	for _, l := range s.links {
 		pairs[[2]string{l.From, l.To}], pairs[[2]string{l.To, l.From}] = true, true
 	}
-	known := s.clusters()
 	for pair := range pairs {
 		viewer, target := pair[0], pair[1]
 		if !slices.Contains(known, viewer) || !slices.Contains(known, target) {
@@ -148,12 +183,10 @@ func (s *Supervisor) network() (relay.Config, []fleet.View, error) {
 			config.Routes = append(config.Routes, routes(viewer, target, name, ip, prefix)...)
 		}
 	}
-	if exists(s.wanPath()) {
-		for _, viewer := range known {
-			config.Routes = append(config.Routes, relay.Route{
-				From: viewer, To: hubEnd, Network: "tcp", Listen: at(s.addresses.hubFrom(viewer), 9443), Target: at(s.addresses.hub(), 9443),
-			})
-		}
+	for _, viewer := range s.relayed() {
+		config.Routes = append(config.Routes, relay.Route{
+			From: viewer, To: hubEnd, Network: "tcp", Listen: at(s.addresses.hubFrom(viewer), 9443), Target: s.ports.streams,
+		})
 	}
 	slices.SortFunc(views, func(a, b fleet.View) int {
 		return slices.Compare([]string{a.Viewer, a.To.String()}, []string{b.Viewer, b.To.String()})
@@ -161,7 +194,20 @@ func (s *Supervisor) network() (relay.Config, []fleet.View, error) {
 	slices.SortFunc(config.Routes, func(a, b relay.Route) int {
 		return slices.Compare([]string{a.Listen, a.Network}, []string{b.Listen, b.Network})
 	})
-	return config, views, nil
+	return config, views
+}
+
+// relayed are the regions that reach the hub through the simulated network.
+func (s *Supervisor) relayed() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(s.regions)) {
+		if s.regions[name].relayed {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func routes(viewer, target, process, ip, prefix string) []relay.Route {
@@ -177,37 +223,47 @@ func routes(viewer, target, process, ip, prefix string) []relay.Route {
 
 // route brings the relay and the hub in line with wan.yaml and the processes
 // that there are; it does nothing while nothing changed. A relay that was started
-// anew knows nothing.
-func (s *Supervisor) route(ctx context.Context) {
+// anew knows nothing. It tells whether the relay carries what it should.
+func (s *Supervisor) route(ctx context.Context) bool {
 	run := s.relay.runs.Load()
-	config, views, err := s.network()
-	text := ""
-	if err == nil {
-		data, marshalErr := json.Marshal(struct {
-			C relay.Config
-			V []fleet.View
-		}{config, views})
-		text, err = string(data), marshalErr
-	}
+	known, err := s.clusters()
 	if err != nil {
-		if err.Error() != s.routed {
-			s.out.print("problem  %v; mend the file, what it said before holds", err)
-			s.routed = err.Error()
-		}
-		return
+		return false
 	}
+	config, views := s.network(known)
+	data, err := json.Marshal(struct {
+		C relay.Config
+		V []fleet.View
+	}{config, views})
+	if err != nil {
+		s.opts.Log.Error("set the simulated network", "err", err)
+		return false
+	}
+	text := string(data)
 	if text == s.routed && run == s.routedRun {
-		return
+		return true
 	}
 	if err := relay.Push(ctx, s.relaySocket(), config); err != nil {
 		s.opts.Log.Debug("set the simulated network", "err", err)
-		return
+		if s.unrouted.IsZero() {
+			s.unrouted = time.Now()
+		}
+		if ctx.Err() == nil && time.Since(s.unrouted) > relayLimit {
+			s.problems.set("relay", objects.Problem{Object: "process relay", Reason: "NotReady", Message: err.Error(), Remedy: "see `nave logs relay`; clusters reach each other as they did before"})
+		}
+		return false
 	}
+	s.unrouted = time.Time{}
+	s.problems.set("relay")
 	if s.routedRun = run; text == s.routed {
-		return
+		return true
 	}
 	s.routed = text
-	s.views <- views
+	select {
+	case s.views <- views:
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // superviseHub holds the stream to the hub, by which drills kill and restart.
@@ -228,11 +284,13 @@ func (s *Supervisor) superviseHub(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case views := <-s.views:
-				tellViews(session, views)
+				tell(session, "views", views)
+			case <-s.problems.changed:
+				tell(session, "problems", s.problems.list())
 			}
 		}
 	}()
-	dialer := wire.Dialer{Address: at(s.addresses.hub(), 9443), TLS: authority.SupervisorParty().HubClient()}
+	dialer := wire.Dialer{Address: s.ports.streams, TLS: authority.SupervisorParty().HubClient()}
 	err = wire.Loop{Session: session, Open: dialer.OpenSupervise, Backoff: wire.LocalBackoff, Log: s.opts.Log}.Run(ctx)
 	<-done
 	if ctx.Err() != nil {
@@ -241,14 +299,15 @@ func (s *Supervisor) superviseHub(ctx context.Context) error {
 	return err
 }
 
-func tellViews(session *wire.Session, views []fleet.View) {
-	payload, err := json.Marshal(views)
+// tell gives the hub one thing that only the supervisor knows.
+func tell(session *wire.Session, kind string, v any) {
+	payload, err := json.Marshal(v)
 	if err != nil {
 		return
 	}
 	session.Update(func(src *stream.Source) {
-		if src.Set(stream.Resource{Kind: "views", Key: "fleet", Payload: payload}) == nil {
-			src.Mark(stream.HashOf(payload), true)
+		if src.Set(stream.Resource{Kind: kind, Key: "fleet", Payload: payload}) == nil {
+			src.Mark(kind+" "+stream.HashOf(payload), true)
 		}
 	})
 }
