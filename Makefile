@@ -47,8 +47,8 @@ bench: ## the packages' benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-proxy
-bench-proxy: build-test ## a proxied chat completion beside nginx in the same run
-	cd test && $(GO) run ./bench/proxy -bin $(BIN) -out bench/results
+bench-proxy: build ## a proxied chat completion beside nginx in the same run
+	cd test && $(GO) run ./bench/proxy -bin $(BIN) -out bench/results $(BENCH)
 
 .PHONY: generate
 generate: ## deepcopy, CRDs, protobuf, reference pages

@@ -80,7 +80,9 @@ func (o order) schedule(begun time.Time, due chan<- time.Time) {
 	}
 	gap := time.Second / time.Duration(o.Rate)
 	for at := begun; at.Before(begun.Add(o.Duration)); at = at.Add(gap) {
-		time.Sleep(time.Until(at))
+		for d := time.Until(at); d > 0; d = time.Until(at) {
+			pause(d)
+		}
 		due <- at
 	}
 }

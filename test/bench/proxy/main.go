@@ -69,13 +69,16 @@ func main() {
 	flag.StringVar(&s.profile, "profile", "", "a `file` for a processor profile of the proxy at saturation, taken after the rounds")
 	flag.BoolVar(&s.withoutNginx, "without-nginx", false, "leave nginx out, and judge nothing")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s); err != nil {
+	if err := untilSignal(s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-proxy:", err)
-		stop()
 		os.Exit(1)
 	}
+}
+
+func untilSignal(s settings) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, s)
 }
 
 var errDear = errors.New("a request costs too much")
@@ -85,7 +88,7 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the system tidies up what is left
 	scene, err := setUp(ctx, s, dir)
 	defer scene.end()
 	if err != nil {
@@ -115,8 +118,13 @@ func run(ctx context.Context, s settings) error {
 			return err
 		}
 	}
-	if r := ratio(results); r > s.maxRatio {
-		return fmt.Errorf("%w: %.2f times nginx's processor time, at most %.2f", errDear, r, s.maxRatio)
+	return judge(results, s.maxRatio)
+}
+
+// judge holds the ratio against the most that it may be.
+func judge(results []result, most float64) error {
+	if r := ratio(results); r > most {
+		return fmt.Errorf("%w: %.2f times nginx's processor time, at most %.2f", errDear, r, most)
 	}
 	return nil
 }

@@ -55,12 +55,6 @@ func TestRun(t *testing.T) {
 	if profile, err := os.ReadFile(s.profile); err != nil || len(profile) == 0 {
 		t.Errorf("the profile has %d bytes: %v", len(profile), err)
 	}
-	if missing == nil {
-		s.maxRatio, s.rounds, s.profile = 0.01, 1, ""
-		if err := run(t.Context(), s); !errors.Is(err, errDear) {
-			t.Errorf("held against a hundredth of nginx's time: %v", err)
-		}
-	}
 }
 
 func of(name string, cpu ...time.Duration) result {
@@ -73,11 +67,22 @@ func of(name string, cpu ...time.Duration) result {
 
 // TestVerdict: it is nginx's median that nave's is held against.
 func TestVerdict(t *testing.T) {
-	if got := ratio([]result{of("no proxy", 0), of("nginx", 10, 90, 11), of("nave", 33, 1, 44)}); got != 3 {
+	beside := []result{of("no proxy", 0), of("nginx", 10, 90, 11), of("nave", 33, 1, 44)}
+	if got := ratio(beside); got != 3 {
 		t.Errorf("the ratio is %v", got)
 	}
-	if got := ratio([]result{of("no proxy", 0), of("nave", 33)}); got != 0 {
+	if err := judge(beside, 3); err != nil {
+		t.Error(err)
+	}
+	if err := judge(beside, 2.9); !errors.Is(err, errDear) {
+		t.Errorf("dearer than it may be: %v", err)
+	}
+	alone := []result{of("no proxy", 0), of("nave", 33)}
+	if got := ratio(alone); got != 0 {
 		t.Errorf("without nginx the ratio is %v", got)
+	}
+	if err := judge(alone, 1); err != nil {
+		t.Errorf("nothing to hold it against: %v", err)
 	}
 }
 

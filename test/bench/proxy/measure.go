@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +26,8 @@ type round struct {
 type measured struct {
 	found
 	cpu, upstream, clients time.Duration
+	// others is the share of all cores that went to processes of nobody here, 0 to 1.
+	others float64
 }
 
 // result is what a subject showed.
@@ -79,28 +83,63 @@ func (s *scene) round(ctx context.Context, set settings, x subject) (r round, er
 
 // one is one measurement.
 func (s *scene) one(ctx context.Context, x subject, o order) (m measured, err error) {
-	before, err := spent(x.pids...)
-	if err != nil {
-		return m, err
-	}
-	upstream, err := spent(s.upstream)
+	before, err := s.look(x)
 	if err != nil {
 		return m, err
 	}
 	if m.found, err = s.load(ctx, o); err != nil {
 		return m, err
 	}
-	after, err := spent(x.pids...)
-	if err != nil {
-		return m, err
-	}
-	upstreamAfter, err := spent(s.upstream)
+	after, err := s.look(x)
 	if err != nil || m.Requests == 0 {
 		return m, err
 	}
 	n := time.Duration(m.Requests)
-	m.cpu, m.upstream, m.clients = (after-before)/n, (upstreamAfter-upstream)/n, m.CPU/n
+	subject, upstream, all := after.subject-before.subject, after.upstream-before.upstream, after.all-before.all
+	m.cpu, m.upstream, m.clients = subject/n, upstream/n, m.CPU/n
+	m.others = max(0, float64(all-subject-upstream-m.CPU)/float64(m.Took)/float64(runtime.NumCPU()))
 	return m, nil
+}
+
+// clocks are processor times until now: the subject's, the upstream's and
+// everybody's.
+type clocks struct{ subject, upstream, all time.Duration }
+
+func (s *scene) look(x subject) (c clocks, err error) {
+	if c.subject, err = spent(x.pids...); err != nil {
+		return c, err
+	}
+	if c.upstream, err = spent(s.upstream); err != nil {
+		return c, err
+	}
+	c.all, err = everybody()
+	return c, err
+}
+
+// everybody is the processor time that all processes have had, interrupts not
+// counted.
+func everybody() (time.Duration, error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(data))
+	if len(fields) < 4 || fields[0] != "cpu" {
+		return 0, errors.New("read /proc/stat: it does not begin with the sum of the cores")
+	}
+	return ticks(fields[1:4]) // user, nice, system
+}
+
+// ticks adds up times in ticks.
+func ticks(fields []string) (total time.Duration, err error) {
+	for _, f := range fields {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(n) * tick
+	}
+	return total, nil
 }
 
 // spent is the processor time that processes have had, all their threads', in
@@ -113,13 +152,11 @@ func spent(pids ...int) (total time.Duration, err error) {
 		}
 		// The name, in brackets, may hold anything; what follows is numbers.
 		fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-		for _, i := range []int{11, 12} { // utime and stime
-			n, err := strconv.ParseInt(fields[i], 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += time.Duration(n) * tick
+		t, err := ticks(fields[11:13]) // utime, stime
+		if err != nil {
+			return 0, err
 		}
+		total += t
 	}
 	return total, nil
 }
@@ -171,6 +208,14 @@ func (r result) beside(other result, of func(round) time.Duration) time.Duration
 	}
 	slices.Sort(all)
 	return all[len(all)/2]
+}
+
+// others is the greatest share of the cores that somebody else had in a round.
+func (r result) others() (most float64) {
+	for _, x := range r.rounds {
+		most = max(most, x.full.others, x.steady.others)
+	}
+	return most
 }
 
 func fullCPU(r round) time.Duration { return r.full.cpu }

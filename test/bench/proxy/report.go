@@ -18,6 +18,11 @@ func report(s settings, results []result) string {
 	fmt.Fprintf(&out, "%s, Linux %s; %s, %s.\n", processors(), kernel(), runtime.Version(), nginxVersion())
 	fmt.Fprintf(&out, "nginx has %d workers, nave GOMAXPROCS=%d; access logs on, nave's metrics too.\n", s.workers, s.workers)
 	fmt.Fprintf(&out, "Upstream, clients and subject share all cores; only the subject's processor time is compared.\n")
+	most := 0.0
+	for _, r := range results {
+		most = max(most, r.others())
+	}
+	fmt.Fprintf(&out, "Whatever else ran had at most %.0f %% of the cores in any measurement.\n", 100*most)
 	full(&out, results)
 	steady(&out, s, results)
 	footprint(&out, results)

@@ -91,6 +91,7 @@ func exchange(c net.Conn, r *bufio.Reader, question []byte) error {
 		if err != nil {
 			return err
 		}
+		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
 		return fmt.Errorf("it answers %s: %s", resp.Status, text)
 	}
