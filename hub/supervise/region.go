@@ -30,6 +30,8 @@ type region struct {
 	killed bool
 	// relayed regions reach the hub through the simulated network.
 	relayed bool
+	// joined is when its spoke got a token last, if it needed one.
+	joined time.Time
 	// gone regions have no folder any more.
 	gone bool
 }
@@ -125,7 +127,7 @@ func (s *Supervisor) startRegions(ctx context.Context) error {
 // startRegion starts a cluster: its programs, then its spoke.
 func (s *Supervisor) startRegion(ctx context.Context, r *region) error {
 	s.readPrograms(ctx, r)
-	path, err := s.spokeOptions(r)
+	path, err := s.spokeOptions(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -135,13 +137,13 @@ func (s *Supervisor) startRegion(ctx context.Context, r *region) error {
 		return nil
 	}
 	r.spoke = s.program("spoke-"+r.name, "nave-spoke", path)
-	r.spoke.held = r.killed
+	r.spoke.held, r.joined = r.killed, time.Now()
 	r.spoke.start()
 	return nil
 }
 
 // spokeOptions writes the options of a cluster's spoke.
-func (s *Supervisor) spokeOptions(r *region) (path string, err error) {
+func (s *Supervisor) spokeOptions(ctx context.Context, r *region) (path string, err error) {
 	ip, err := s.addresses.of(r.name, "spoke")
 	if err != nil {
 		return "", err
@@ -157,11 +159,7 @@ func (s *Supervisor) spokeOptions(r *region) (path string, err error) {
 		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,
 	}
 	if !exists(filepath.Join(state, "identity.json")) {
-		authority, err := s.authority()
-		if err != nil {
-			return "", err
-		}
-		if opts.Token, err = authority.CreateToken(r.name, time.Hour); err != nil {
+		if opts.Token, err = s.joinToken(ctx, r.name); err != nil {
 			return "", err
 		}
 	}
@@ -254,7 +252,7 @@ func (s *Supervisor) relayRegions(ctx context.Context, all map[string]*region) {
 	}
 	s.route(ctx)
 	for _, r := range late {
-		if _, err := s.spokeOptions(r); err != nil {
+		if _, err := s.spokeOptions(ctx, r); err != nil {
 			s.opts.Log.Error("put a cluster behind the simulated network", "cluster", r.name, "err", err)
 			continue
 		}

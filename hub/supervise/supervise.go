@@ -141,6 +141,7 @@ func (s *Supervisor) follow(ctx context.Context) error {
 		s.followPrograms(ctx, &wg)
 		s.route(ctx)
 		s.tellFaults()
+		s.rejoin(ctx)
 	}
 }
 
