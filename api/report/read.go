@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -136,10 +137,28 @@ func Line(p objects.Problem) string {
 	if p.File == "" {
 		return strings.TrimPrefix(p.Cluster+": ", ": ") + p.String()
 	}
-	where := "hub"
-	if p.Cluster != "" {
-		where = path.Join("clusters", p.Cluster)
-	}
-	p.File = path.Join(where, p.File)
+	p.File = inFolder(p)
 	return p.String()
+}
+
+// File is the file that a problem is in as it is named from the fleet's folder,
+// without the line; "" where it is in none.
+func File(p objects.Problem) string {
+	if p.File == "" {
+		return ""
+	}
+	name := inFolder(p)
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		if _, err := strconv.Atoi(name[i+1:]); err == nil {
+			return name[:i]
+		}
+	}
+	return name
+}
+
+func inFolder(p objects.Problem) string {
+	if p.Cluster == "" {
+		return path.Join("hub", p.File)
+	}
+	return path.Join("clusters", p.Cluster, p.File)
 }

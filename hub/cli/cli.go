@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/hub/supervise"
 	"github.com/navehq/nave/hub/supervise/relay"
 )
@@ -54,13 +53,7 @@ func Run(ctx context.Context, args []string, out, problems io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(problems)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return mistyped(err) })
-	root.AddCommand(up(problems), runRelay(problems), &cobra.Command{
-		Use: "version", Short: "print the version", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(c.OutOrStdout(), version.Version)
-			return err
-		},
-	})
+	root.AddCommand(up(problems), runRelay(problems))
 	c := &client{}
 	root.PersistentFlags().StringVar(&c.dir, "dir", ".", "the fleet's folder")
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "table", "table, json or yaml")

@@ -7,11 +7,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/cli"
 )
 
@@ -104,6 +107,53 @@ spec:
 	}
 }
 
+// TestCheckFiles: files of a fleet's folder are read with the rest of it, others
+// for themselves.
+func TestCheckFiles(t *testing.T) {
+	const gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: ns}\nspec: {gatewayClassName: nave, listeners: [{name: h, port: 8080, protocol: HTTP}]}\n"
+	const route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: ns}\nspec: {parentRefs: [{name: g}]}\n"
+	const broken = "a: ["
+	dir := folder(t, map[string]string{
+		"f/clusters/a/gateway.yaml": gateway, "f/clusters/a/route.yaml": route, "f/clusters/a/broken.yaml": broken, "f/clusters/b/broken.yaml": broken,
+		"f/hub/wan.yaml": "links: [{from: a, to: z}]", "f/clusters/a/processes.yaml": "processes: [{}]",
+		"loose/gateway.yaml": gateway, "loose/route.yml": route, "route.yaml": route, "empty/x.txt": "",
+	})
+	for _, c := range []struct {
+		why   string
+		files []string
+		code  int
+		want  []string
+	}{
+		{"what it refers to is in another file", []string{"f/clusters/a/route.yaml"}, 0, nil},
+		{"its own problems only", []string{"f/clusters/a/route.yaml", "f/clusters/a/broken.yaml"}, 1, []string{"clusters/a/broken.yaml:1"}},
+		{"a cluster's folder", []string{"f/clusters/b"}, 1, []string{"clusters/b/broken.yaml:1"}},
+		{"what is no object", []string{"f/hub/wan.yaml", "f/clusters/a/processes.yaml"}, 1, []string{"hub/wan.yaml: links[0]", "clusters/a/processes.yaml: processes[0]"}},
+		{"a folder of manifests", []string{"loose"}, 0, nil},
+		{"a file with nothing around it", []string{"route.yaml"}, 1, []string{"route.yaml:1: HTTPRoute ns/r: spec.parentRefs[0]"}},
+		{"of here and there", []string{"route.yaml", "f/clusters/a/gateway.yaml"}, 0, nil},
+		{"nothing", []string{"empty"}, 1, nil},
+	} {
+		args := []string{"check"}
+		for _, name := range c.files {
+			args = append(args, filepath.Join(dir, name))
+		}
+		code, out, problems := nave(t, args...)
+		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+		if out == "" {
+			lines = nil
+		}
+		if code != c.code || len(lines) != len(c.want) {
+			t.Errorf("%s: %d, %q %s", c.why, code, lines, problems)
+			continue
+		}
+		for i, want := range c.want {
+			if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, want) }) {
+				t.Errorf("%s: line %d lacks %q: %q", c.why, i, want, lines)
+			}
+		}
+	}
+}
+
 func list(t *testing.T, dir string) string {
 	t.Helper()
 	var out strings.Builder
@@ -129,6 +179,10 @@ func TestPlan(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)
 		}
+	}
+	dir := t.TempDir()
+	if code, changes, _ := nave(t, "plan", example, "--changes", "--dir", dir); code != 0 || !strings.Contains(changes, "=== assignment of eastus\n") || !strings.Contains(changes, "  + listener ") || strings.Contains(changes, "\n  - ") {
+		t.Errorf("as changes of what has never run: %d %s", code, changes)
 	}
 	_, asJSON, _ := nave(t, "plan", example, "-o", "json")
 	var got []struct {
@@ -189,12 +243,13 @@ func TestStatusIsShown(t *testing.T) {
 	dir, asked := fakeHub(t, report.Status{
 		Clusters: []report.Cluster{{Name: "a", Region: "eu", Lease: "Connected", State: "Ready", Proxies: []report.Proxy{{Ready: true}, {}}}},
 		Gateways: []report.Gateway{{Cluster: "a", Home: "b", Namespace: "n", Name: "g", Listeners: []report.Listener{{Name: "http", URLs: []string{"http://127.0.0.1:80"}}}}},
-		Orders:   []report.Order{{Kind: "Cordon", Cluster: "a", Who: "me", Why: "because"}},
+		Orders:   []report.Order{{Kind: "Cordon", Cluster: "a", Who: "me", Why: "because", Since: time.Unix(1e9, 0), Expires: time.Unix(2e9, 0)}},
+		History:  []report.Ordered{{At: time.Unix(1e9, 0), Who: "me", What: "drill start", On: "d\x1b[2J", Refused: "it is Sunday"}},
 		Problems: []objects.Problem{{Cluster: "a", File: "f.yaml:3", Object: "HTTPRoute n/r", Field: "spec.x", Message: "is wrong", Remedy: "mend it"}},
 	})
 	for _, args := range [][]string{{"status"}, {"status", "--via", "a"}} {
 		code, out, problems := nave(t, append(args, "--dir", dir)...)
-		for _, want := range []string{"1/2", "n/g", "http://127.0.0.1:80", "because", "clusters/a/f.yaml:3: HTTPRoute n/r: spec.x: is wrong; mend it"} {
+		for _, want := range []string{"1/2", "n/g", "http://127.0.0.1:80", "because", "2033-05-", `drill start  d\x1b[2J`, "refused: it is Sunday", "clusters/a/f.yaml:3: HTTPRoute n/r: spec.x: is wrong; mend it"} {
 			if code != 0 || !strings.Contains(out, want) {
 				t.Errorf("%v: %d, it lacks %q: %s%s", args, code, want, out, problems)
 			}
@@ -213,9 +268,11 @@ func TestOrders(t *testing.T) {
 		want string
 	}{
 		{[]string{"cordon", "a", "--why", "w", "--for", "2m"}, `POST /api/v1/orders Bearer secret {"cluster":"a","seconds":120,"verb":"cordon","who":"me","why":"w"}`},
+		{[]string{"undrain", "a"}, `POST /api/v1/orders Bearer secret {"cluster":"a","seconds":0,"verb":"undrain","who":"me","why":""}`},
+		{[]string{"token", "create", "--cluster", "a"}, `POST /api/v1/tokens Bearer secret {"cluster":"a","who":"me"}`},
 		{[]string{"freeze"}, `POST /api/v1/orders Bearer secret {"seconds":0,"verb":"freeze","who":"me","why":""}`},
 		{[]string{"cluster", "revoke", "a"}, `POST /api/v1/clusters/a/revoke Bearer secret {"who":"me"}`},
-		{[]string{"drill", "start", "d"}, `POST /api/v1/drills/d/start Bearer secret`},
+		{[]string{"drill", "start", "d"}, `POST /api/v1/drills/d/start Bearer secret {"who":"me"}`},
 		{[]string{"explain", "ns/b", "--from", "a"}, `GET /api/v1/explain?backend=ns%2Fb&from=a Bearer secret`},
 	} {
 		*asked = nil
@@ -224,8 +281,63 @@ func TestOrders(t *testing.T) {
 			t.Errorf("%v asks %q, want %q", c.args, *asked, c.want)
 		}
 	}
+	dir, _ = fakeHub(t, map[string]string{"done": "freeze", "token": "t"})
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"freeze"}, ""},
+		{[]string{"freeze", "-o", "yaml"}, "done: freeze"},
+		{[]string{"token", "create", "--cluster", "a"}, "t\n"},
+		{[]string{"token", "create", "--cluster", "a", "-o", "json"}, `"token": "t"`},
+		{[]string{"version", "-o", "json"}, `"version": `},
+	} {
+		if code, out, problems := nave(t, append(c.args, "--dir", dir)...); code != 0 || !strings.Contains(out, c.want) || c.want == "" && out != "" {
+			t.Errorf("%v: %d %q %s", c.args, code, out, problems)
+		}
+	}
 	refusing, _ := fakeHub(t, nil)
 	if code, _, problems := nave(t, "drain", "a", "--dir", refusing); code != 1 || !strings.Contains(problems, "no such thing") {
 		t.Errorf("a refusal: %d %q", code, problems)
+	}
+}
+
+func TestAudit(t *testing.T) {
+	dir := folder(t, map[string]string{".nave/x": ""})
+	if code, _, problems := nave(t, "audit", "show", "--dir", dir); code != 1 || !strings.Contains(problems, "nave up") {
+		t.Errorf("without a log: %d %s", code, problems)
+	}
+	path := filepath.Join(dir, ".nave", "audit.jsonl")
+	log, err := audit.Open(path, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []audit.Entry{{Who: "ann", What: "cordon", On: "west", Why: "patching"}, {Who: "ben", What: "freeze"}} {
+		if err := log.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"show"}, "ann  cordon  west  patching\n"},
+		{[]string{"show", "-o", "json", "-n", "1"}, `"who": "ben"`},
+		{[]string{"verify"}, "2 orders hold\n"},
+		{[]string{"verify", "-o", "json"}, `"orders": 2`},
+	} {
+		if code, out, problems := nave(t, append(append([]string{"audit"}, c.args...), "--dir", dir)...); code != 0 || !strings.Contains(out, c.want) {
+			t.Errorf("%v: %d %q %s", c.args, code, out, problems)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(data, []byte("ann"), []byte("eve"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, problems := nave(t, "audit", "verify", "--dir", dir); code != 1 || !strings.Contains(problems, "line 1") {
+		t.Errorf("a log that was changed: %d %s", code, problems)
 	}
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/navehq/nave/api/version"
 )
 
 // client talks to the hub of a folder's fleet, or to a spoke.
@@ -129,10 +131,10 @@ func (c *client) print(w io.Writer, v any, table func(io.Writer)) error {
 
 func (c *client) commands() []*cobra.Command {
 	return []*cobra.Command{
-		c.check(), c.plan(), c.logs(), c.cluster(),
+		c.check(), c.plan(), c.logs(), c.cluster(), c.history(), c.version(),
 		c.throughSpoke(c.status()), c.throughSpoke(c.latency()), c.throughSpoke(c.explain()), c.drill(), c.token(),
 		c.order("cordon", "CLUSTER", "give a cluster no new work"), c.order("drain", "CLUSTER", "take a cluster's work elsewhere"),
-		c.order("uncordon", "CLUSTER", "let a cluster serve again"), c.order("freeze", "", "stop automation"), c.order("unfreeze", "", "let automation go on"),
+		c.order("uncordon", "CLUSTER", "let a cluster serve again"), c.order("undrain", "CLUSTER", "end a drain; a cordon stays"), c.order("freeze", "", "stop automation"), c.order("unfreeze", "", "let automation go on"),
 		c.order("confirm", "CLUSTER", "let a held assignment through"),
 	}
 }
@@ -149,11 +151,29 @@ func (c *client) order(verb, arg, short string) *cobra.Command {
 		if len(list) > 0 {
 			body["cluster"] = list[0]
 		}
-		return c.call(cmd.Context(), http.MethodPost, "/api/v1/orders", body, nil)
+		return c.do(cmd, "/api/v1/orders", body)
 	}}
 	cmd.Flags().StringVar(&why, "why", "", "why, for those who read it later")
+	if verb == "confirm" || strings.HasPrefix(verb, "un") {
+		return cmd // what ends an order, or a hold, lasts
+	}
 	cmd.Flags().DurationVar(&life, "for", 0, "how long it holds; without it until it is taken back")
 	return cmd
+}
+
+// do orders something; a table says nothing of what went well.
+func (c *client) do(cmd *cobra.Command, path string, body any) error {
+	answer := map[string]any{}
+	if err := c.call(cmd.Context(), http.MethodPost, path, body, &answer); err != nil {
+		return err
+	}
+	return c.print(cmd.OutOrStdout(), answer, func(io.Writer) {})
+}
+
+func (c *client) version() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "print the version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return c.print(cmd.OutOrStdout(), map[string]string{"version": version.Version}, func(w io.Writer) { fmt.Fprintln(w, version.Version) })
+	}}
 }
 
 func who() string {
@@ -169,11 +189,10 @@ func (c *client) token() *cobra.Command {
 		var answer struct {
 			Token string `json:"token"`
 		}
-		if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/tokens", map[string]string{"cluster": cluster}, &answer); err != nil {
+		if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/tokens", map[string]string{"cluster": cluster, "who": who()}, &answer); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), answer.Token)
-		return err
+		return c.print(cmd.OutOrStdout(), answer, func(w io.Writer) { fmt.Fprintln(w, answer.Token) })
 	}}
 	create.Flags().StringVar(&cluster, "cluster", "", "the cluster that it is for")
 	_ = create.MarkFlagRequired("cluster") // the flag is there: it was just made
@@ -185,7 +204,7 @@ func (c *client) token() *cobra.Command {
 func (c *client) cluster() *cobra.Command {
 	cmd := &cobra.Command{Use: "cluster", Short: "clusters that have joined"}
 	cmd.AddCommand(&cobra.Command{Use: "revoke NAME", Short: "end every identity that a cluster ever had: its spoke and proxies are refused everywhere", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return c.call(cmd.Context(), http.MethodPost, "/api/v1/clusters/"+url.PathEscape(args[0])+"/revoke", map[string]string{"who": who()}, nil)
+		return c.do(cmd, "/api/v1/clusters/"+url.PathEscape(args[0])+"/revoke", map[string]string{"who": who()})
 	}})
 	return cmd
 }

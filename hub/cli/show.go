@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -46,11 +47,32 @@ func showStatus(w io.Writer, s report.Status) {
 		}
 	}
 	for _, o := range s.Orders {
-		fmt.Fprintf(w, "\norder\t%s %s\tby %s\t%s\n", o.Kind, o.Cluster, o.Who, o.Why)
+		fmt.Fprintf(w, "\norder\t%s %s\tby %s\t%s\t%s\n", o.Kind, o.Cluster, printable(o.Who), printable(o.Why), term(o))
+	}
+	if len(s.History) > 0 {
+		fmt.Fprintln(w, "\n"+orderedHead)
+	}
+	for _, o := range s.History[max(0, len(s.History)-latest):] {
+		showOrdered(w, o.At, o.Who, o.What, o.On, o.Why, o.Refused)
 	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "\nproblem\t%s\n", report.Line(p))
 	}
+}
+
+// latest is how many of the last orders the status shows.
+const latest = 5
+
+// term is when an order was given, and when it ends.
+func term(o report.Order) string {
+	out := ""
+	if !o.Since.IsZero() {
+		out = "since " + o.Since.Local().Format("15:04:05")
+	}
+	if !o.Expires.IsZero() {
+		out += " until " + o.Expires.Local().Format("2006-01-02 15:04:05")
+	}
+	return strings.TrimSpace(out)
 }
 
 func (c *client) latency() *cobra.Command {
@@ -80,7 +102,11 @@ func (c *client) drill() *cobra.Command {
 	} {
 		cmd.AddCommand(&cobra.Command{Use: sub.verb + " NAME", Short: sub.short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 			var s v1alpha1.DrillStatus
-			if err := c.call(cmd.Context(), sub.method, "/api/v1/drills/"+args[0]+"/"+sub.verb, nil, &s); err != nil {
+			var body any
+			if sub.method == http.MethodPost {
+				body = map[string]string{"who": who()}
+			}
+			if err := c.call(cmd.Context(), sub.method, "/api/v1/drills/"+url.PathEscape(args[0])+"/"+sub.verb, body, &s); err != nil {
 				return err
 			}
 			return c.print(cmd.OutOrStdout(), s, func(w io.Writer) { showDrill(w, s) })

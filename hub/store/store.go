@@ -125,6 +125,16 @@ func (f *Folder) state() State {
 	return s
 }
 
+// Peek reads what a hub at dir keeps, without its clusters' declarations, and
+// writes nothing; the zero State is of a folder that no hub has used.
+func Peek(dir string) (State, error) {
+	var b book
+	if err := read(filepath.Join(dir, "hub.json"), &b); err != nil {
+		return State{}, err
+	}
+	return State{Epoch: b.Epoch, Claims: b.Claims, Operations: b.Operations, Views: b.Views}, nil
+}
+
 // SetEpoch keeps the epoch before anything is published under it.
 func (f *Folder) SetEpoch(e stream.Epoch) error {
 	f.mu.Lock()

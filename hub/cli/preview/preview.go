@@ -1,7 +1,8 @@
-// Package preview reads a fleet's folder as its hub and its spokes would, and
-// tells what every proxy would obey and what people must mend. It asks nobody,
-// starts nothing and writes nothing that stays; what only a running fleet knows,
-// proxies' addresses and sessions' keys, is not in it.
+// Package preview reads a fleet's folder as its hub and its spokes would, tells
+// what every proxy would obey and what people must mend, and compares that with
+// what a fleet obeys by its own files. It asks nobody, starts nothing and writes
+// nothing that stays; what only a running fleet knows, proxies' addresses and
+// sessions' keys, is not in it.
 package preview
 
 import (
@@ -25,13 +26,20 @@ import (
 	"github.com/navehq/nave/hub/fleet"
 	"github.com/navehq/nave/hub/plan"
 	"github.com/navehq/nave/hub/platform"
+	"github.com/navehq/nave/hub/store"
 	"github.com/navehq/nave/spoke/translate"
 )
 
-// Options say what is read. Dir is required.
+// Options say what is read: Dir, or Files.
 type Options struct {
 	// Dir is the fleet's folder.
 	Dir string
+	// Files are those of one cluster that there is not, with what the hub would
+	// need; Dir is "" then.
+	Files []string
+	// State holds what a fleet of the folder kept: ages, claims, orders
+	// [Dir/.nave].
+	State string
 	// Env gives the variables that Secrets may name.
 	Env func(string) (string, bool)
 	Now func() time.Time
@@ -39,7 +47,9 @@ type Options struct {
 
 // Preview is what the folder comes to.
 type Preview struct {
-	Tables   []Table
+	Tables []Table
+	// Assigned is what the hub would give the clusters.
+	Assigned []plan.Assigned
 	Problems []objects.Problem
 }
 
@@ -51,6 +61,9 @@ type Table struct {
 	Table   table.Table
 }
 
+// redacted stands for a secret.
+const redacted = "redacted"
+
 // reader gathers.
 type reader struct {
 	opts Options
@@ -59,6 +72,7 @@ type reader struct {
 	plan     plan.Plan
 	clusters []string
 	own      map[string][]objects.Change
+	kept     store.State
 	out      Preview
 }
 
@@ -70,6 +84,9 @@ func Read(opts Options) (Preview, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.State == "" && opts.Dir != "" {
+		opts.State = filepath.Join(opts.Dir, ".nave")
+	}
 	temp, err := os.MkdirTemp("", "nave-preview-")
 	if err != nil {
 		return Preview{}, fmt.Errorf("read the fleet of %s: %w", opts.Dir, err)
@@ -78,14 +95,21 @@ func Read(opts Options) (Preview, error) {
 	r := &reader{opts: opts, temp: temp, plan: plan.New(), own: map[string][]objects.Change{}}
 	for _, step := range []func() error{r.names, r.platform, r.declare, r.translate} {
 		if err := step(); err != nil {
-			return Preview{}, fmt.Errorf("read the fleet of %s: %w", opts.Dir, err)
+			return Preview{}, fmt.Errorf("read the fleet of %s: %w", cmp.Or(opts.Dir, strings.Join(opts.Files, ", ")), err)
 		}
 	}
 	return r.out, nil
 }
 
-// names finds the clusters.
-func (r *reader) names() error {
+// names finds the clusters, and what the hub keeps.
+func (r *reader) names() (err error) {
+	if r.opts.Dir == "" {
+		r.clusters = []string{nowhere}
+		return nil
+	}
+	if r.kept, err = store.Peek(filepath.Join(r.opts.State, "hub", "store")); err != nil {
+		return err
+	}
 	list, err := os.ReadDir(filepath.Join(r.opts.Dir, "clusters"))
 	if err != nil {
 		return err
@@ -101,8 +125,11 @@ func (r *reader) names() error {
 // scan reads the objects of one folder, with the ages that they have in a fleet
 // that ran here.
 func (r *reader) scan(dir, state, cluster string, skip ...string) (folder.Scan, error) {
+	if r.opts.Dir == "" {
+		return r.loose(cluster)
+	}
 	temp := filepath.Join(r.temp, state)
-	kept := filepath.Join(r.opts.Dir, ".nave", state)
+	kept := filepath.Join(r.opts.State, state)
 	if err := os.CopyFS(temp, os.DirFS(kept)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return folder.Scan{}, err
 	}
@@ -126,10 +153,13 @@ func (r *reader) platform() error {
 	if err != nil {
 		return err
 	}
-	read := fleet.ReadPlatform(scan.Set, fleet.Orders{}, r.clusters, r.opts.Now())
-	hosts, problems, _ := platform.ReadHosts(filepath.Join(r.opts.Dir, "hub"))
-	r.out.Problems = append(append(r.out.Problems, read.Problems...), problems...)
-	read.Settings.Hosts = hosts
+	read := fleet.ReadPlatform(scan.Set, r.kept.Operations, r.clusters, r.opts.Now())
+	r.out.Problems = append(r.out.Problems, read.Problems...)
+	if r.opts.Dir != "" {
+		hosts, problems, _ := platform.ReadHosts(filepath.Join(r.opts.Dir, "hub"))
+		r.out.Problems = append(r.out.Problems, problems...)
+		read.Settings.Hosts = hosts
+	}
 	edits := []plan.Edit{plan.PutSettings(read.Settings)}
 	for _, c := range read.Clusters {
 		edits = append(edits, plan.PutCluster(c), plan.PutFacts(&assignment.Facts{Cluster: c.Name}))
@@ -149,6 +179,7 @@ func (r *reader) declare() error {
 	}
 	var edits []plan.Edit
 	var claims []claim
+	held := map[string]bool{}
 	for _, cluster := range r.clusters {
 		scan, err := r.scan(filepath.Join("clusters", cluster), filepath.Join("clusters", cluster, "objects"), cluster, "processes.yaml")
 		if err != nil {
@@ -166,8 +197,14 @@ func (r *reader) declare() error {
 			}
 		}
 	}
+	// A name stays with who holds it, as long as that one declares it.
+	for _, c := range claims {
+		if r.kept.Claims[c.name] == c.cluster {
+			edits = append(edits, plan.PutClaim(c.name, c.cluster))
+			held[c.name] = true
+		}
+	}
 	slices.SortFunc(claims, func(a, b claim) int { return cmp.Or(a.since.Compare(b.since), strings.Compare(a.cluster, b.cluster)) })
-	held := map[string]bool{}
 	for _, c := range claims {
 		if !held[c.name] {
 			edits = append(edits, plan.PutClaim(c.name, c.cluster))
@@ -179,7 +216,7 @@ func (r *reader) declare() error {
 }
 
 func declaration(cluster string, o *objects.Object) (*fleet.Declaration, error) {
-	raw, err := objects.Redact(o, func(string) string { return "redacted" })
+	raw, err := objects.Redact(o, func(string) string { return redacted })
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +226,8 @@ func declaration(cluster string, o *objects.Object) (*fleet.Declaration, error) 
 // translate makes each cluster's tables of what it declares and is assigned.
 func (r *reader) translate() error {
 	assigned := map[string][]translate.AssignmentChange{}
-	for _, a := range r.plan.All() {
+	r.out.Assigned = r.plan.All()
+	for _, a := range r.out.Assigned {
 		assigned[a.Cluster] = append(assigned[a.Cluster], translate.AssignmentChange{Kind: a.Kind, Key: a.Key, Resource: a.Resource})
 	}
 	for _, cluster := range r.clusters {
