@@ -7,6 +7,8 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,16 +70,37 @@ func New(opts Options) *Prober {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if opts.Transport == nil {
-		opts.Transport = &http.Transport{
-			DialContext: opts.Dial, MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: time.Minute,
+	p := &Prober{opts: opts}
+	p.client = p.clientBy(nil)
+	return p
+}
+
+// clientOf is a client that enters as a target has it: one that trusts the
+// listener's certificate, and asks for its name.
+func (p *Prober) clientOf(t *Target) *http.Client {
+	if t.Trust == nil {
+		return p.client
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	roots.AppendCertsFromPEM(t.Trust)
+	return p.clientBy(&tls.Config{RootCAs: roots, ServerName: t.Host, MinVersion: tls.VersionTLS12})
+}
+
+func (p *Prober) clientBy(config *tls.Config) *http.Client {
+	transport := p.opts.Transport
+	if transport == nil {
+		transport = &http.Transport{
+			DialContext: p.opts.Dial, TLSClientConfig: config, MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: time.Minute,
 			DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
 		}
 	}
-	return &Prober{opts: opts, client: &http.Client{
-		Transport:     opts.Transport,
+	return &http.Client{
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}
 }
 
 // Answer answers what the hub asks under probe/.

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -16,13 +17,16 @@ type run struct {
 	counts counts
 	room   chan struct{} // one for each request in flight
 
+	all []*course
+
 	mu      sync.Mutex
-	targets []*course
+	targets []*course // of all, those that are probed
 }
 
 // course is a target as it is being probed.
 type course struct {
 	Target
+	client   *http.Client
 	sessions []*session // of an MCP target
 
 	mu   sync.Mutex
@@ -45,14 +49,15 @@ type outcome struct {
 func newRun(p *Prober, targets []Target, rate int) *run {
 	r := &run{p: p, rate: rate, room: make(chan struct{}, maxInFlight)}
 	for _, t := range targets {
-		c := &course{Target: t}
+		c := &course{Target: t, client: p.clientOf(&t)}
 		if t.Kind == MCP {
 			for range sessionsPerTarget {
 				c.sessions = append(c.sessions, &session{})
 			}
 		}
-		r.targets = append(r.targets, c)
+		r.all = append(r.all, c)
 	}
+	r.targets = r.all
 	r.counts.start = p.opts.Now().Truncate(probe.Width)
 	return r
 }
@@ -71,7 +76,12 @@ func (r *run) names() []string {
 // drive sends until ctx ends, and returns when every request has ended.
 func (r *run) drive(ctx context.Context) {
 	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer func() {
+		wg.Wait()
+		for _, c := range r.all {
+			c.client.CloseIdleConnections()
+		}
+	}()
 	targets := r.answering(ctx)
 	if len(targets) == 0 {
 		return
@@ -169,7 +179,7 @@ func (r *run) send(ctx context.Context, c *course, turn int) outcome {
 	if c.Kind == MCP {
 		return r.p.call(ctx, c, url, turn)
 	}
-	return r.p.request(ctx, &c.Target, url)
+	return r.p.request(ctx, c, url)
 }
 
 var errTooLong = errors.New("the answer is too long")

@@ -34,7 +34,7 @@ func (p *Prober) call(ctx context.Context, c *course, url string, turn int) outc
 		return *o
 	}
 	id, version, n := s.take()
-	got, _, _ := p.rpc(ctx, &c.Target, url, id, version, n, "tools/list", json.RawMessage(`{}`))
+	got, _, _ := p.rpc(ctx, c, url, id, version, n, "tools/list", json.RawMessage(`{}`))
 	if got.status == http.StatusNotFound && id != "" {
 		s.forget(id)
 	}
@@ -51,7 +51,7 @@ func (p *Prober) begin(ctx context.Context, s *session, c *course, url string) (
 		return false, nil
 	}
 	params := json.RawMessage(`{"protocolVersion":"` + protocolVersion + `","capabilities":{},"clientInfo":{"name":"nave-prober","version":"1"}}`)
-	o, resp, result := p.rpc(ctx, &c.Target, url, "", "", 0, "initialize", params)
+	o, resp, result := p.rpc(ctx, c, url, "", "", 0, "initialize", params)
 	if o.failed || o.lost {
 		return false, &o
 	}
@@ -63,7 +63,7 @@ func (p *Prober) begin(ctx context.Context, s *session, c *course, url string) (
 	}
 	s.id, s.version, s.next = resp.Header.Get("Mcp-Session-Id"), greeting.ProtocolVersion, 1
 	body := []byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	resp, _, err := p.exchange(ctx, &c.Target, http.MethodPost, url, headers(s.id, s.version), body)
+	resp, _, err := p.exchange(ctx, c, http.MethodPost, url, headers(s.id, s.version), body)
 	if err != nil {
 		return false, &outcome{lost: true, err: err}
 	}
@@ -99,9 +99,9 @@ func headers(id, version string) http.Header {
 }
 
 // rpc sends one JSON-RPC request and gives its result.
-func (p *Prober) rpc(ctx context.Context, t *Target, url, id, version string, n int64, method string, params json.RawMessage) (outcome, *http.Response, json.RawMessage) {
+func (p *Prober) rpc(ctx context.Context, c *course, url, id, version string, n int64, method string, params json.RawMessage) (outcome, *http.Response, json.RawMessage) {
 	body := []byte(`{"jsonrpc":"2.0","id":` + strconv.FormatInt(n, 10) + `,"method":"` + method + `","params":` + string(params) + `}`)
-	resp, data, err := p.exchange(ctx, t, http.MethodPost, url, headers(id, version), body)
+	resp, data, err := p.exchange(ctx, c, http.MethodPost, url, headers(id, version), body)
 	if err != nil {
 		return outcome{lost: true, err: err}, nil, nil
 	}

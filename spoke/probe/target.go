@@ -3,6 +3,7 @@ package probe
 import (
 	"encoding/json"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -12,11 +13,13 @@ import (
 // Kind is what a target is asked for.
 type Kind string
 
-// The kinds: a short chat completion, a list of tools in a session, a GET.
+// The kinds: a short chat completion, the list of a provider's models, a list of
+// tools in a session, a GET.
 const (
-	AI   Kind = "ai"
-	MCP  Kind = "mcp"
-	HTTP Kind = "http"
+	AI     Kind = "ai"
+	Models Kind = "models"
+	MCP    Kind = "mcp"
+	HTTP   Kind = "http"
 )
 
 // maxTargets of a cluster are probed.
@@ -28,32 +31,32 @@ type Target struct {
 	Name string
 	Kind Kind
 	URLs []string
-	// Host is the Host header, "" the URL's.
-	Host   string
+	// Host is the Host header and the name asked for in TLS, "" the URL's.
+	Host string
+	// Trust is PEM that the listener's certificate is held against beside the
+	// system's roots; nil without TLS. It is as of the run's beginning.
+	Trust []byte
+	// Header and Query may hold the prober's key.
 	Header map[string]string
+	Query  url.Values
 	Body   []byte
 }
 
-// Targets finds what of a Gateway's table can be probed: rules of listeners
-// without TLS that ask their clients for nothing. Each proxy tells its
-// listeners' URLs by section.
+// Targets finds what of a Gateway's table can be probed: rules that a simple
+// request meets, and that ask their clients for no key, or for one that is the
+// prober's. What a rule's authorization says of a prober is found by trying.
+// Each proxy tells its listeners' URLs by section.
 func Targets(t table.Table, proxies []map[string][]string) []Target {
 	policies := table.Attach(t)
 	var out []Target
 	for l := range table.Each[*table.Listener](t) {
-		if l.Protocol != table.ProtocolHTTP {
-			continue
-		}
-		var bases []string
-		for _, p := range proxies {
-			bases = append(bases, p[l.Section]...)
-		}
+		d := doorOf(t, l, proxies)
 		for r := range table.Each[*table.Rule](t) {
 			in := policies.For(l, r)
-			if len(out) == maxTargets || len(bases) == 0 || in.Closed != "" || in.APIKey != nil || len(in.Authorization) > 0 {
+			if len(out) == maxTargets || len(d.bases) == 0 || in.Closed != "" {
 				continue
 			}
-			if target, ok := targetOf(t, l, r, bases); ok {
+			if target, ok := targetOf(t, l, r, &d); ok && target.identify(t, in.APIKey) {
 				out = append(out, target)
 			}
 		}
@@ -61,43 +64,58 @@ func Targets(t table.Table, proxies []map[string][]string) []Target {
 	return out
 }
 
-func targetOf(t table.Table, l *table.Listener, r *table.Rule, bases []string) (Target, bool) {
-	i := slices.IndexFunc(r.Binds, func(b table.Bind) bool { return b.Listener == l.Name && len(b.Hostnames) > 0 })
+func targetOf(t table.Table, l *table.Listener, r *table.Rule, d *door) (Target, bool) {
+	i := slices.IndexFunc(r.Binds, func(b table.Bind) bool { return b.Listener == l.Name })
 	b := backendOf(t, r)
 	if i < 0 || b == nil || r.Closed != "" || slices.ContainsFunc(r.Filters, func(f table.Filter) bool { return f.Redirect != nil }) {
 		return Target{}, false
 	}
-	out := Target{Name: r.Name, Kind: Kind(b.Kind), Host: strings.Replace(r.Binds[i].Hostnames[0], "*.", "probe.", 1)}
+	host, ok := d.host(r.Binds[i].Hostnames)
+	if !ok {
+		return Target{}, false
+	}
+	out := Target{Name: r.Name, Kind: Kind(b.Kind), Host: host}
+	if d.tls {
+		out.Trust = d.trust
+	}
+	model := ""
+	if out.Kind == AI {
+		if model = modelOf(b); model == "" {
+			out.Kind = Models
+		}
+	}
 	m, ok := usable(r.Matches, out.Kind)
 	if !ok {
 		return Target{}, false
 	}
 	for _, h := range m.Headers {
-		if out.Header == nil {
-			out.Header = map[string]string{}
-		}
-		out.Header[h.Name] = h.Value
+		out.header(h.Name, h.Value)
 	}
-	path := m.Path.Value
-	switch out.Kind {
-	case AI:
-		model := modelOf(b)
-		if model == "" {
-			return Target{}, false
-		}
+	path, ok := pathOf(b, m.Path, out.Kind)
+	if !ok {
+		return Target{}, false
+	}
+	if out.Kind == AI {
 		out.Body = chatBody(model)
-		if m.Path.Type == table.Prefix {
-			path = strings.TrimRight(path, "/") + chatSuffix(b, path)
-		}
-	case MCP:
-		if m.Path.Type == table.Prefix && path == "/" {
-			path = "/mcp"
-		}
 	}
-	for _, base := range bases {
+	for _, base := range d.bases {
 		out.URLs = append(out.URLs, base+path)
 	}
 	return out, true
+}
+
+// pathOf is where below a match a kind is asked for.
+func pathOf(b *table.Backend, m table.ValueMatch, k Kind) (string, bool) {
+	prefix := m.Type == table.Prefix
+	switch {
+	case k == AI && prefix:
+		return strings.TrimRight(m.Value, "/") + chatSuffix(b, m.Value), true
+	case k == MCP && prefix && m.Value == "/":
+		return "/mcp", true
+	case k == Models:
+		return modelsPath(b, m)
+	}
+	return m.Value, true
 }
 
 // backendOf is the first backend of a rule that takes traffic.
@@ -110,12 +128,16 @@ func backendOf(t table.Table, r *table.Rule) *table.Backend {
 	return nil
 }
 
+func (k Kind) method() string {
+	if k == HTTP || k == Models {
+		return "GET"
+	}
+	return "POST"
+}
+
 // usable is the first match that a simple request meets.
 func usable(matches []table.Match, k Kind) (table.Match, bool) {
-	method := "POST"
-	if k == HTTP {
-		method = "GET"
-	}
+	method := k.method()
 	for _, m := range matches {
 		regex := m.Path.Type == table.Regex || slices.ContainsFunc(m.Headers, func(h table.NamedMatch) bool { return h.Type != table.Exact })
 		if !regex && len(m.Query) == 0 && (m.Method == "" || m.Method == method) {
@@ -168,6 +190,34 @@ func chatSuffix(b *table.Backend, path string) string {
 		return "/v1/chat/completions"
 	}
 	return ""
+}
+
+// modelsPath is where a backend that names no model lists its provider's.
+func modelsPath(b *table.Backend, m table.ValueMatch) (string, bool) {
+	suffix := "/models"
+	for _, group := range b.Groups {
+		for _, member := range group {
+			if member.Model == nil || len(member.Model.Routes) == 0 {
+				continue
+			}
+			routes := member.Model.Routes
+			i := slices.IndexFunc(slices.Sorted(maps.Keys(routes)), func(s string) bool { return routes[s] == "Models" && s != "*" })
+			if i < 0 {
+				return "", false
+			}
+			suffix = slices.Sorted(maps.Keys(routes))[i]
+		}
+	}
+	path := strings.TrimRight(m.Value, "/")
+	switch {
+	case strings.HasSuffix(path, suffix):
+		return path, true
+	case m.Type != table.Prefix:
+		return "", false
+	case suffix == "/models" && !strings.HasSuffix(path, "/v1"):
+		return path + "/v1/models", true
+	}
+	return path + suffix, true
 }
 
 // chatBody asks for as little as models give.

@@ -48,7 +48,7 @@ func TestTargets(t *testing.T) {
 		}),
 		rule("closed", "/closed", "web", func(r *table.Rule) { r.Closed = "why" }),
 		rule("keyed", "/keyed", "web", nil),
-		rule("elsewhere", "/x", "web", func(r *table.Rule) { r.Binds[0].Listener = "ns/g/tls" }),
+		rule("elsewhere", "/x", "web", func(r *table.Rule) { r.Binds[0].Listener = "ns/g/tls" }), // without a certificate
 		rule("redirect", "/r", "web", func(r *table.Rule) { r.Filters = []table.Filter{{Redirect: &table.Redirect{}}} }),
 		rule("regex", "/.*", "web", func(r *table.Rule) { r.Matches[0].Path.Type = table.Regex }),
 		&table.Policy{Name: "p", Targets: []table.Target{{Kind: "HTTPRoute", Namespace: "ns", Name: "keyed"}}, APIKey: &table.APIKey{Mode: table.Strict}},
@@ -60,6 +60,7 @@ func TestTargets(t *testing.T) {
 	want := []probe.Target{
 		{Name: "a", Kind: probe.AI, URLs: []string{"http://1:80/azure", "http://2:80/azure"}, Body: chat("d")},
 		{Name: "b", Kind: probe.AI, URLs: []string{"http://1:80/v1/chat/completions", "http://2:80/v1/chat/completions"}, Host: "probe.example.com", Body: chat("d")},
+		{Name: "c", Kind: probe.Models, URLs: []string{"http://1:80/any/v1/models", "http://2:80/any/v1/models"}},
 		{Name: "d", Kind: probe.AI, URLs: []string{"http://1:80/routes/chat", "http://2:80/routes/chat"}, Body: chat("m")},
 		{Name: "e", Kind: probe.MCP, URLs: []string{"http://1:80/mcp", "http://2:80/mcp"}},
 		{Name: "f", Kind: probe.HTTP, URLs: []string{"http://1:80/get", "http://2:80/get"}, Header: map[string]string{"x": "y"}},
