@@ -25,6 +25,7 @@ type settings struct {
 	bin, out, profile string
 	connections, rate int
 	rounds, workers   int
+	again             int
 	duration, warm    time.Duration
 	maxRatio          float64
 	withoutNginx      bool
@@ -62,6 +63,7 @@ func main() {
 	flag.IntVar(&s.connections, "connections", 32, "connections of the clients")
 	flag.IntVar(&s.rate, "rate", 1000, "requests a second where latency is measured")
 	flag.IntVar(&s.rounds, "rounds", 5, "how often each is measured")
+	flag.IntVar(&s.again, "again", 12, "how many measurements of a run may be taken again because others had a tenth of the cores")
 	flag.IntVar(&s.workers, "workers", runtime.NumCPU(), "nginx's worker processes, and the proxy's GOMAXPROCS")
 	flag.DurationVar(&s.duration, "duration", 5*time.Second, "how long each measurement takes; a round has two for each subject")
 	flag.DurationVar(&s.warm, "warm", 2*time.Second, "how long each warms up before the first round")

@@ -95,6 +95,32 @@ func TestBeside(t *testing.T) {
 	}
 }
 
+// TestCalm: what others disturbed is measured again while it may be, the least
+// disturbed stands, and every request of all attempts is looked for.
+func TestCalm(t *testing.T) {
+	for _, c := range []struct {
+		why               string
+		others            []float64
+		spare             int
+		stands            float64
+		sent, again, left int
+	}{
+		{"nobody disturbs", []float64{0.02}, 3, 0.02, 10, 0, 3},
+		{"disturbed once", []float64{0.5, 0.03}, 3, 0.03, 20, 1, 2},
+		{"nothing to spare", []float64{0.5}, 0, 0.5, 10, 0, 0},
+		{"the last was the worst", []float64{0.5, 0.2, 0.7}, 2, 0.2, 30, 2, 0},
+	} {
+		next, spare := 0, c.spare
+		m, err := calm(&spare, func() (measured, error) {
+			next++
+			return measured{found: found{Requests: 10}, others: c.others[next-1]}, nil
+		})
+		if err != nil || m.others != c.stands || m.sent != c.sent || m.again != c.again || spare != c.left {
+			t.Errorf("%s: %+v, %d to spare: %v", c.why, m, spare, err)
+		}
+	}
+}
+
 // TestWitness: what a log or the metrics leave out is found out.
 func TestWitness(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")

@@ -18,11 +18,14 @@ func report(s settings, results []result) string {
 	fmt.Fprintf(&out, "%s, Linux %s; %s, %s.\n", processors(), kernel(), runtime.Version(), nginxVersion())
 	fmt.Fprintf(&out, "nginx has %d workers, nave GOMAXPROCS=%d; access logs on, nave's metrics too.\n", s.workers, s.workers)
 	fmt.Fprintf(&out, "Upstream, clients and subject share all cores; only the subject's processor time is compared.\n")
-	most := 0.0
+	most, again := 0.0, 0
 	for _, r := range results {
-		most = max(most, r.others())
+		most, again = max(most, r.others()), again+r.again()
 	}
-	fmt.Fprintf(&out, "Whatever else ran had at most %.0f %% of the cores in any measurement.\n", 100*most)
+	fmt.Fprintf(&out, "Whatever else ran had at most %.0f %% of the cores in any measurement; %d with more than %.0f %% were taken again.\n", 100*most, again, 100*disturbed)
+	if most > disturbed {
+		fmt.Fprintf(&out, "That is too much: the tails are not the subjects'.\n")
+	}
 	full(&out, results)
 	steady(&out, s, results)
 	footprint(&out, results)
