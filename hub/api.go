@@ -297,6 +297,7 @@ func (h *Hub) status() report.Status {
 		routes, backends := report.Objects(m.Cluster.Name, m.Statuses)
 		s.Routes, s.Backends = append(s.Routes, routes...), append(s.Backends, backends...)
 	}
+	h.dates.fill(s.Gateways, h.deps.Now())
 	for _, o := range h.platform.Orders() {
 		x := report.Order{Kind: string(o.Spec.Kind), Cluster: string(o.Spec.Cluster), Who: o.Spec.Who, Why: o.Spec.Why, Since: o.CreationTimestamp.Time}
 		if o.Spec.ExpiresAt != nil {

@@ -43,6 +43,7 @@ type Hub struct {
 	supervisor atomic.Pointer[wire.Session]
 	// troubles are the problems that the supervisor tells of.
 	troubles atomic.Pointer[[]objects.Problem]
+	dates    dates
 	// orders are those that were kept.
 	orders fleet.Orders
 	// token is what the CLI shows.

@@ -30,7 +30,7 @@ func TestJoin(t *testing.T) {
 	if err := os.WriteFile(s.state("token"), []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.addRegion("a")
+	r, err := s.addRegion(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func TestProgramsFollowTheirFile(t *testing.T) {
 func TestRegionsFollowTheirFolders(t *testing.T) {
 	s, _ := fleetOf(t, "a", "b")
 	for _, name := range []string{"a", "b"} {
-		r, err := s.addRegion(name)
+		r, err := s.addRegion(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}

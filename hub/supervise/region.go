@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,11 @@ type region struct {
 	files    programs
 	// killed regions are not restarted until they are given back.
 	killed bool
-	// relayed regions reach the hub through the simulated network.
-	relayed bool
+	// api is where its spoke answers people.
+	api string
+	// via is where the simulated network leads to the hub from here; regions without
+	// one reach it directly.
+	via string
 	// joined is when its spoke got a token last, if it needed one.
 	joined time.Time
 	// gone regions have no folder any more.
@@ -88,11 +92,15 @@ func (s *Supervisor) clusters() ([]string, error) {
 }
 
 // addRegion takes a cluster in, with an address for its spoke.
-func (s *Supervisor) addRegion(name string) (*region, error) {
-	if _, err := s.addresses.of(name, "spoke"); err != nil {
+func (s *Supervisor) addRegion(ctx context.Context, name string) (*region, error) {
+	ip, err := s.addresses.of(name, "spoke")
+	if err != nil {
 		return nil, err
 	}
-	r := &region{name: name, proxies: map[string]*program{}, relayed: exists(s.wanPath())}
+	r := &region{name: name, proxies: map[string]*program{}, api: s.open(ctx, "the spoke of "+name, at(ip, 8080))}
+	if exists(s.wanPath()) {
+		r.via = s.hubVia(ctx, name)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.regions[name] = r
@@ -108,7 +116,7 @@ func (s *Supervisor) startRegions(ctx context.Context) error {
 	}
 	var added []*region
 	for _, name := range names {
-		r, err := s.addRegion(name)
+		r, err := s.addRegion(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -148,14 +156,14 @@ func (s *Supervisor) spokeOptions(ctx context.Context, r *region) (path string, 
 	if err != nil {
 		return "", err
 	}
-	state, hubAt := s.state("clusters", r.name), s.ports.streams
-	if slices.Contains(s.relayed(), r.name) {
-		hubAt = at(s.addresses.hubFrom(r.name), 9443)
-	}
+	state := s.state("clusters", r.name)
+	s.mu.Lock()
+	hubAt := cmp.Or(r.via, s.ports.streams)
+	s.mu.Unlock()
 	opts := spoke.Options{
 		Cluster: r.name, Hub: hubAt, Dir: filepath.Join(s.opts.Dir, "clusters", r.name), State: state,
 		Statuses: filepath.Join(state, "statuses"), Config: at(ip, 9978), Metrics: at(ip, 9092), Health: at(ip, 9093),
-		API: at(ip, 8080), APIToken: s.state("token"), Gossip: at(ip, 7946),
+		API: r.api, APIToken: s.state("token"), Gossip: at(ip, 7946),
 		Supervisor: s.socket(), Heartbeat: s.opts.Heartbeat, AnyPort: true,
 	}
 	if !exists(filepath.Join(state, "identity.json")) {
@@ -164,6 +172,12 @@ func (s *Supervisor) spokeOptions(ctx context.Context, r *region) (path string, 
 		}
 	}
 	return s.options("spoke-"+r.name, opts)
+}
+
+// hubVia is an address for the simulated network to take a cluster's streams to
+// the hub at.
+func (s *Supervisor) hubVia(ctx context.Context, cluster string) string {
+	return s.open(ctx, "the network from "+cluster+" to the hub", at(s.addresses.hubFrom(cluster), 9443))
 }
 
 // followRegions starts clusters whose folders are new, ends those whose folders
@@ -180,7 +194,7 @@ func (s *Supervisor) followRegions(ctx context.Context, wg *sync.WaitGroup) {
 		if before[name] != nil {
 			continue
 		}
-		r, err := s.addRegion(name)
+		r, err := s.addRegion(ctx, name)
 		s.problems.set("cluster "+name, refused(name, err, "mend the cause; it is tried again")...)
 		if err != nil {
 			continue
@@ -241,8 +255,8 @@ func (s *Supervisor) relayRegions(ctx context.Context, all map[string]*region) {
 	var late []*region
 	s.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if r := all[name]; !r.relayed && !r.gone && r.spoke != nil {
-			r.relayed = true
+		if r := all[name]; r.via == "" && !r.gone && r.spoke != nil {
+			r.via = s.hubVia(ctx, name)
 			late = append(late, r)
 		}
 	}

@@ -95,15 +95,15 @@ func (s *Supervisor) settle(ctx context.Context) error {
 	}
 	ip := s.addresses.hub()
 	s.ports = hubPorts{
-		streams: s.open(ctx, at(ip, 9443)), api: s.open(ctx, at(ip, 8080)),
-		metrics: s.open(ctx, at(ip, 9092)), health: s.open(ctx, at(ip, 9093)),
+		streams: s.open(ctx, "the hub", at(ip, 9443)), api: s.open(ctx, "the console", at(ip, 8080)),
+		metrics: s.open(ctx, "the hub", at(ip, 9092)), health: s.open(ctx, "the hub", at(ip, 9093)),
 	}
 	return nil
 }
 
-// open gives an address of the hub that can be opened: the wanted one, or one
-// with a free port, which people are told of.
-func (s *Supervisor) open(ctx context.Context, wanted string) string {
+// open gives an address that can be opened: the wanted one, or one with a free
+// port, which people are told of.
+func (s *Supervisor) open(ctx context.Context, what, wanted string) string {
 	host, _, err := net.SplitHostPort(wanted)
 	if err != nil {
 		return wanted
@@ -119,7 +119,7 @@ func (s *Supervisor) open(ctx context.Context, wanted string) string {
 		found := l.Addr().String()
 		_ = l.Close() // nothing was served
 		if found != wanted {
-			s.out.print("notice   the hub cannot have %s: %v; it has %s", wanted, cause, found)
+			s.out.print("notice   %s cannot have %s: %v; it has %s", what, wanted, cause, found)
 		}
 		return found
 	}

@@ -168,7 +168,7 @@ func TestFleetsSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = s.slot.Close() }()
-		if _, err := s.addRegion("a"); err != nil {
+		if _, err := s.addRegion(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,7 +195,7 @@ func TestTakenPort(t *testing.T) {
 	s, out := fleetOf(t)
 	const ip = "127.8.78.1"
 	l := listen(t, at(ip, 8080))
-	got := s.open(t.Context(), at(ip, 8080))
+	got := s.open(t.Context(), "the hub", at(ip, 8080))
 	if got == at(ip, 8080) || !strings.HasPrefix(got, ip+":") || !strings.Contains(out.String(), "notice   the hub cannot have "+at(ip, 8080)) || !strings.Contains(out.String(), got) {
 		t.Errorf("the console is at %s: %s", got, out.String())
 	}
@@ -203,10 +203,10 @@ func TestTakenPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := out.Len()
-	if got := s.open(t.Context(), at(ip, 8080)); got != at(ip, 8080) || out.Len() != before {
+	if got := s.open(t.Context(), "the hub", at(ip, 8080)); got != at(ip, 8080) || out.Len() != before {
 		t.Errorf("a free port: %s, %s", got, out.String())
 	}
-	if got := s.open(t.Context(), "192.0.2.1:8080"); !strings.HasPrefix(got, "127.0.0.1:") {
+	if got := s.open(t.Context(), "the hub", "192.0.2.1:8080"); !strings.HasPrefix(got, "127.0.0.1:") {
 		t.Errorf("an address that this machine does not have: %s", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -183,11 +184,7 @@ func (s *Supervisor) network(known []string) (relay.Config, []fleet.View) {
 			config.Routes = append(config.Routes, routes(viewer, target, name, ip, prefix)...)
 		}
 	}
-	for _, viewer := range s.relayed() {
-		config.Routes = append(config.Routes, relay.Route{
-			From: viewer, To: hubEnd, Network: "tcp", Listen: at(s.addresses.hubFrom(viewer), 9443), Target: s.ports.streams,
-		})
-	}
+	config.Routes = append(config.Routes, s.toHub()...)
 	slices.SortFunc(views, func(a, b fleet.View) int {
 		return slices.Compare([]string{a.Viewer, a.To.String()}, []string{b.Viewer, b.To.String()})
 	})
@@ -197,14 +194,15 @@ func (s *Supervisor) network(known []string) (relay.Config, []fleet.View) {
 	return config, views
 }
 
-// relayed are the regions that reach the hub through the simulated network.
-func (s *Supervisor) relayed() []string {
+// toHub are the ways to the hub of the regions that reach it through the
+// simulated network.
+func (s *Supervisor) toHub() []relay.Route {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []string
-	for _, name := range slices.Sorted(maps.Keys(s.regions)) {
-		if s.regions[name].relayed {
-			out = append(out, name)
+	var out []relay.Route
+	for name, r := range s.regions {
+		if r.via != "" {
+			out = append(out, relay.Route{From: name, To: hubEnd, Network: "tcp", Listen: r.via, Target: s.ports.streams})
 		}
 	}
 	return out
@@ -249,7 +247,7 @@ func (s *Supervisor) route(ctx context.Context) bool {
 			s.unrouted = time.Now()
 		}
 		if ctx.Err() == nil && time.Since(s.unrouted) > relayLimit {
-			s.problems.set("relay", objects.Problem{Object: "process relay", Reason: "NotReady", Message: err.Error(), Remedy: "see `nave logs relay`; clusters reach each other as they did before"})
+			s.problems.set("relay", objects.Problem{Object: "process relay", Reason: "NotReady", Message: strings.ReplaceAll(err.Error(), "\n", "; "), Remedy: "see `nave logs relay`; clusters reach each other as they did before"})
 		}
 		return false
 	}

@@ -67,7 +67,7 @@ func TestNetwork(t *testing.T) {
 	}
 	write("links: [{between: [a, b], delay: 3ms}]")
 	for _, name := range []string{"a", "b"} {
-		if _, err := s.addRegion(name); err != nil {
+		if _, err := s.addRegion(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
