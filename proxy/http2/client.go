@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -47,6 +48,13 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	return o
 }
 
+func (o ClientOptions) transport() *http2.Transport {
+	return &http2.Transport{
+		AllowHTTP: true, DisableCompression: true, ReadIdleTimeout: o.KeepAlive, PingTimeout: o.KeepAliveLimit,
+		WriteByteTimeout: o.KeepAlive + o.KeepAliveLimit, MaxHeaderListSize: o.MaxHeader,
+	}
+}
+
 // Client sends requests over shared connections, one or more per destination.
 type Client struct {
 	transport *http2.Transport
@@ -56,11 +64,8 @@ type Client struct {
 // NewClient makes a client. Close ends its idle connections.
 func NewClient(o ClientOptions) *Client {
 	o = o.withDefaults()
-	t := &http2.Transport{
-		AllowHTTP: true, DisableCompression: true,
-		IdleConnTimeout: o.IdleTimeout, ReadIdleTimeout: o.KeepAlive, PingTimeout: o.KeepAliveLimit,
-		WriteByteTimeout: o.KeepAlive + o.KeepAliveLimit, MaxHeaderListSize: o.MaxHeader,
-	}
+	t := o.transport()
+	t.IdleConnTimeout = o.IdleTimeout
 	p := newPool(o, t)
 	t.ConnPool = p
 	return &Client{transport: t, pool: p}
@@ -98,15 +103,15 @@ func (c *Client) Do(ctx context.Context, r *message.Request, d http1.Destination
 }
 
 func (c *Client) try(ctx context.Context, r *message.Request, d http1.Destination) (*message.Response, error) {
-	if err := checkRequest(r); err != nil {
-		return nil, &message.SendError{Stage: message.StageSend, Address: d.Address, Unprocessed: true, Err: err}
+	if r.Upgrade != "" {
+		return nil, &message.SendError{Stage: message.StageSend, Address: d.Address, Unprocessed: true, Err: errNoSwitch}
 	}
 	a := &attempt{to: d}
-	tctx := context.WithValue(ctx, attemptKey{}, a)
-	if r.Inform != nil {
-		tctx = httptrace.WithClientTrace(tctx, &httptrace.ClientTrace{Got1xxResponse: informer(r)})
+	out, err := outgoing(context.WithValue(ctx, attemptKey{}, a), r, d)
+	if err != nil {
+		return nil, err
 	}
-	resp, err := c.transport.RoundTrip(outgoing(tctx, r, d))
+	resp, err := c.transport.RoundTrip(out)
 	if err != nil {
 		e := failure(ctx, d, message.StageAwait, err)
 		e.Reused = a.reused
@@ -119,9 +124,6 @@ func checkRequest(r *message.Request) error {
 	if !parse.Token(r.Method) || !parse.Target(r.Path) || r.Query != "" && !parse.Target(r.Query) ||
 		r.Authority != "" && !parse.Host(r.Authority) {
 		return errors.New("writing a request: method, target or host holds bytes that none may hold")
-	}
-	if r.Upgrade != "" {
-		return errNoSwitch
 	}
 	return checkFields(&r.Header)
 }
@@ -138,12 +140,18 @@ func informer(r *message.Request) func(int, textproto.MIMEHeader) error {
 }
 
 // outgoing is r as the library wants it.
-func outgoing(ctx context.Context, r *message.Request, d http1.Destination) *http.Request {
+func outgoing(ctx context.Context, r *message.Request, d http1.Destination) (*http.Request, error) {
+	if err := checkRequest(r); err != nil {
+		return nil, &message.SendError{Stage: message.StageSend, Address: d.Address, Unprocessed: true, Err: err}
+	}
+	if r.Inform != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: informer(r)})
+	}
 	u := &url.URL{Scheme: "http", Host: cmp.Or(r.Authority, d.Address), Opaque: r.Path, RawQuery: r.Query, ForceQuery: r.HasQuery}
 	if d.TLS != nil {
 		u.Scheme = "https"
 	}
-	if len(r.Path) > 1 && r.Path[:2] == "//" {
+	if strings.HasPrefix(r.Path, "//") {
 		u.Opaque = "//" + u.Host + r.Path // which the library cuts to the path again
 	}
 	out := &http.Request{Method: r.Method, URL: u, Host: u.Host, Header: make(http.Header, r.Header.Len())}
@@ -166,7 +174,7 @@ func outgoing(ctx context.Context, r *message.Request, d http1.Destination) *htt
 		out.Body, out.ContentLength = &source{r, out.Trailer}, r.ContentLength
 		out.GetBody = func() (io.ReadCloser, error) { return nil, errRefused }
 	}
-	return out.WithContext(ctx)
+	return out.WithContext(ctx), nil
 }
 
 // source is the request's body for the library.
@@ -258,8 +266,18 @@ func failure(ctx context.Context, d http1.Destination, at message.Stage, err err
 		e.Timeout = errors.Is(e.Err, context.DeadlineExceeded)
 	case errors.As(err, &own):
 		e.Stage, e.Err = message.StageSource, own.err
-	case errors.Is(err, errRefused), errors.As(err, &stream) && stream.Code == http2.ErrCodeRefusedStream:
-		e.Unprocessed = at != message.StageBody
+	case at == message.StageBody:
+	case errors.As(err, &stream):
+		e.Unprocessed = stream.Code == http2.ErrCodeRefusedStream
+	default:
+		e.Unprocessed = unopened(err)
 	}
 	return e
+}
+
+// unopened tells whether no stream was opened, or the peer said that it would not
+// look at it. The library exports neither error.
+func unopened(err error) bool {
+	text := err.Error()
+	return errors.Is(err, errRefused) || strings.Contains(text, "client conn not usable") || strings.Contains(text, "graceful shutdown GOAWAY")
 }

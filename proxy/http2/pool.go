@@ -76,8 +76,7 @@ func (p *pool) use(to http1.Destination) *dest {
 		d = &dest{dialing: make(chan struct{}, 1)}
 		d.dialing <- struct{}{}
 		if to.TLS != nil {
-			d.tls = to.TLS.Clone()
-			d.tls.NextProtos = []string{http2.NextProtoTLS}
+			d.tls = asking(to.TLS)
 		}
 		p.dests[to] = d
 	}
@@ -110,41 +109,30 @@ func (p *pool) reserve(d *dest) *http2.ClientConn {
 	return nil
 }
 
-var (
-	errClosed   = errors.New("the client is closed")
-	errNotHTTP2 = errors.New("the peer does not speak HTTP/2 (ALPN)")
-)
+var errClosed = errors.New("the client is closed")
 
 func (p *pool) dial(ctx context.Context, to http1.Destination, d *dest) (*http2.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.ConnectTimeout)
 	defer cancel()
 	asked := to
 	asked.TLS = d.tls
-	nc, err := http1.Connect(ctx, p.opt.Dial, asked)
+	cc, err := open(ctx, p.transport, p.opt.Dial, asked)
 	if err != nil {
 		return nil, err
 	}
-	fail := func(at message.Stage, err error) error {
-		nc.Close()
-		return &message.SendError{Stage: at, Address: to.Address, Unprocessed: true, Err: err}
-	}
-	if t, ok := nc.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
-		return nil, fail(message.StageHandshake, errNotHTTP2)
-	}
-	cc, err := p.transport.NewClientConn(nc)
-	if err != nil {
-		return nil, fail(message.StageConnect, err)
+	fail := func(err error) error {
+		return &message.SendError{Stage: message.StageConnect, Address: to.Address, Unprocessed: true, Err: err}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		cc.Close()
-		return nil, fail(message.StageConnect, errClosed)
+		return nil, fail(errClosed)
 	}
 	d.conns = append(d.conns, cc)
 	p.conns[cc] = to
 	if !cc.ReserveNewRequest() {
-		return nil, fail(message.StageConnect, errRefused)
+		return nil, fail(errRefused)
 	}
 	return cc, nil
 }

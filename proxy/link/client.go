@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/http2"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
+	"github.com/navehq/nave/proxy/http2"
 	"github.com/navehq/nave/proxy/latency"
 	"github.com/navehq/nave/proxy/message"
 )
@@ -39,12 +39,11 @@ type Options struct {
 // Client holds a connection to each proxy of the tenant in other clusters, and
 // to the other replicas in its own. It is safe for concurrent use.
 type Client struct {
-	opt       Options
-	transport *http2.Transport
-	out       *gauges
-	ctx       context.Context
-	stop      context.CancelFunc
-	work      sync.WaitGroup
+	opt  Options
+	out  *gauges
+	ctx  context.Context
+	stop context.CancelFunc
+	work sync.WaitGroup
 
 	mu    sync.Mutex
 	peers map[string]map[string]*peer // by cluster, by the proxy's id
@@ -74,7 +73,6 @@ func NewClient(o Options) *Client {
 	}
 	c := &Client{
 		opt: o, peers: map[string]map[string]*peer{}, retiring: map[*peer]bool{}, book: latency.New(rttStale),
-		transport: newTransport(),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.out = newGauges(c)
@@ -219,7 +217,7 @@ func (c *Client) Send(ctx context.Context, head forward.Head, r *message.Request
 	own := r.Header
 	r.Header = own.Clone()
 	write(&r.Header, head, c.opt.Now())
-	resp, err := via.do(ctx, r)
+	resp, err := via.Do(ctx, r)
 	r.Header = own
 	if err != nil {
 		p.suspect()
@@ -245,7 +243,7 @@ func (c *Client) Send(ctx context.Context, head forward.Head, r *message.Request
 
 // choose picks among a cluster's connected proxies: the replica that is meant,
 // else one of the same Gateway if there is any, the less loaded of two.
-func (c *Client) choose(head forward.Head) (*peer, *conn, error) {
+func (c *Client) choose(head forward.Head) (*peer, *http2.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var same, other []*peer

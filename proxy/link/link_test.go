@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -161,6 +162,11 @@ func TestHeadCrosses(t *testing.T) {
 		}
 		b, _ := io.ReadAll(x.Request().Body)
 		body = string(b)
+		var hint message.Header
+		hint.Add("Link", "</a>")
+		if err := x.Inform(103, &hint); err != nil {
+			t.Error(err)
+		}
 		got <- h
 		return answer("ok")(x, h, r)
 	})
@@ -172,6 +178,8 @@ func TestHeadCrosses(t *testing.T) {
 		Principal: "ns/keys/älice", Word: 77, Tenant: "forged", From: "forged", Deadline: time.Now().Add(10 * time.Second),
 	}
 	r := request()
+	var informed string
+	r.Inform = func(status int, h *message.Header) { informed += fmt.Sprint(status, h.Get("Link")) }
 	resp, at, err := c.Send(context.Background(), sent, r)
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +196,9 @@ func TestHeadCrosses(t *testing.T) {
 	}
 	if string(text) != "ok" || body != "body" || at != addr || strings.Contains(fields, "nave-") || !strings.Contains(fields, "x-own") {
 		t.Errorf("%q %q %q %q", text, body, at, fields)
+	}
+	if informed != "103</a>" {
+		t.Errorf("informed of %q before the answer", informed)
 	}
 	if r.Header.Len() != 1 {
 		t.Error("the request keeps the link's fields")

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/http1"
+	"github.com/navehq/nave/proxy/http2"
 )
 
 // How a connection is kept: pinged every pingEvery; given up when two pings in
@@ -43,7 +45,7 @@ type peer struct {
 	before *peer
 
 	mu     sync.Mutex
-	conn   *conn // nil while there is none
+	conn   *http2.Conn // nil while there is none
 	state  func() error
 	why    error
 	flight int
@@ -52,7 +54,7 @@ type peer struct {
 func (p *peer) up() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.conn != nil && p.conn.usable()
+	return p.conn != nil && p.conn.Usable()
 }
 
 // answering is the peer, or the one before it while only that is up.
@@ -81,7 +83,7 @@ func (p *peer) drain(ctx context.Context) {
 func (p *peer) busy() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.conn != nil && (p.flight > 0 || p.conn.busy())
+	return p.conn != nil && (p.flight > 0 || p.conn.Busy())
 }
 
 func (p *peer) cause() error {
@@ -99,7 +101,7 @@ func (p *peer) load() int {
 	return p.flight
 }
 
-func (p *peer) begin() *conn {
+func (p *peer) begin() *http2.Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn != nil {
@@ -127,7 +129,7 @@ func (p *peer) recheck() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn != nil && p.state != nil && p.state() != nil {
-		p.conn.close() // ends what is in flight
+		p.conn.Close() // ends what is in flight
 	}
 }
 
@@ -161,7 +163,7 @@ func (p *peer) live(ctx context.Context) error {
 	}
 	if err != nil {
 		if c != nil {
-			c.close()
+			c.Close()
 		}
 		p.set(nil, err)
 		return err
@@ -171,11 +173,11 @@ func (p *peer) live(ctx context.Context) error {
 	p.client.opt.Log.Info("link up", "cluster", p.cluster, "proxy", p.proxy.ID)
 	err = p.watch(ctx, c)
 	p.set(nil, err)
-	c.close() // what is in flight fails now, and can be sent elsewhere
+	c.Close() // what is in flight fails now, and can be sent elsewhere
 	return err
 }
 
-func (p *peer) connect(ctx context.Context) (*conn, error) {
+func (p *peer) connect(ctx context.Context) (*http2.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	config := p.client.opt.TLS(p.cluster).Clone()
@@ -191,8 +193,7 @@ func (p *peer) connect(ctx context.Context) (*conn, error) {
 	if host, _, err := net.SplitHostPort(p.proxy.Address); err == nil && config.ServerName == "" {
 		config.ServerName = host
 	}
-	config.NextProtos = []string{"h2"}
-	c, err := connect(ctx, p.client.transport, p.client.opt.Dial, p.proxy.Address, config)
+	c, err := http2.Connect(ctx, http2.ClientOptions{Dial: p.client.opt.Dial, ConnectTimeout: connectTime}, http1.Destination{Address: p.proxy.Address, TLS: config})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to proxy %q: %w", p.proxy.ID, err)
 	}
@@ -207,14 +208,14 @@ func (p *peer) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-func (p *peer) set(c *conn, why error) {
+func (p *peer) set(c *http2.Conn, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conn, p.why = c, why
 }
 
 // watch pings until the connection does not answer.
-func (p *peer) watch(ctx context.Context, c *conn) error {
+func (p *peer) watch(ctx context.Context, c *http2.Conn) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
 	for {
@@ -224,7 +225,7 @@ func (p *peer) watch(ctx context.Context, c *conn) error {
 		case <-tick.C:
 		case <-p.poke:
 		}
-		if !c.usable() {
+		if !c.Usable() {
 			return errors.New("the connection was closed")
 		}
 		limit := p.limit()
@@ -239,11 +240,11 @@ func (p *peer) limit() time.Duration {
 	return min(max(pingLimit, 3*p.client.RTT(p.cluster).Value), pingSlowest)
 }
 
-func (p *peer) ping(ctx context.Context, c *conn, limit time.Duration) error {
+func (p *peer) ping(ctx context.Context, c *http2.Conn, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()
-	if err := c.ping(ctx); err != nil {
+	if err := c.Ping(ctx); err != nil {
 		p.client.out.missed.WithLabelValues(p.cluster).Inc()
 		return fmt.Errorf("pinging proxy %q: %w", p.proxy.ID, err)
 	}
