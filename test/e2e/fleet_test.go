@@ -119,7 +119,8 @@ func (f *fleet) tell() {
 	}
 }
 
-// settle waits until every gateway serves in every cluster.
+// settle waits until every gateway serves in every cluster, and the servers
+// behind the tools, which start beside them, at the entry.
 func (f *fleet) settle() {
 	f.t.Helper()
 	s, err := f.Wait(f.t.Context(), expected)
@@ -127,6 +128,9 @@ func (f *fleet) settle() {
 		f.t.Fatal(err)
 	}
 	f.status = s
+	if err := load.Reach(f.t.Context(), f.tools(entry)); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 func (f *fleet) models(cluster string) []string {

@@ -105,6 +105,9 @@ func Start(ctx context.Context, opts Options) (*Traffic, error) {
 	if err := t.models.warm(ctx, opts.Home); err != nil {
 		return nil, err
 	}
+	if err := Reach(ctx, opts.Tools); err != nil {
+		return nil, err
+	}
 	for range opts.Sessions {
 		a, err := Connect(ctx, opts.Tools)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -37,6 +38,25 @@ func Connect(ctx context.Context, hosts []string) (*Agent, error) {
 		return nil, fmt.Errorf("list the tools: %w", err)
 	}
 	return &Agent{session: session, id: session.ID()}, nil
+}
+
+// Reach waits until a session can be begun at the proxies of a gateway, as long as
+// a fleet may take to start.
+func Reach(ctx context.Context, hosts []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		a, err := Connect(ctx, hosts)
+		if err == nil {
+			a.close()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the tools to serve: %w", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 func (a *Agent) close() { _ = a.session.Close() } // nothing is left to lose
