@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/api/v1alpha1"
@@ -50,7 +51,7 @@ func (h *Hub) openToken() error {
 		return fmt.Errorf("make the CLI's token: %w", err)
 	}
 	h.token = hex.EncodeToString(secret)
-	if err := os.WriteFile(h.opts.Token, []byte(h.token+"\n"), 0o600); err != nil {
+	if err := atomicfile.Replace(h.opts.Token, []byte(h.token+"\n")); err != nil {
 		return fmt.Errorf("keep the CLI's token: %w", err)
 	}
 	return nil

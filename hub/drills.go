@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
@@ -58,7 +59,7 @@ func keepJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, data, 0o600)
+	return atomicfile.Replace(path, data)
 }
 
 func (h *Hub) findDrill(name string) (*v1alpha1.Drill, bool) {

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
 	"github.com/navehq/nave/api/pki/keep"
@@ -178,7 +179,7 @@ func hashKey(path string) ([]byte, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("make the key of hashes: %w", err)
 	}
-	if err := os.WriteFile(path, key, 0o600); err != nil {
+	if err := atomicfile.Replace(path, key); err != nil {
 		return nil, fmt.Errorf("keep the key of hashes: %w", err)
 	}
 	return key, nil

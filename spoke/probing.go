@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/wire"
 	"github.com/navehq/nave/spoke/probe"
 )
@@ -23,7 +24,7 @@ func probeKey(path string) (string, error) {
 		return string(key), nil
 	}
 	fresh := rand.Text()
-	if err := os.WriteFile(path, []byte(fresh), 0o600); err != nil {
+	if err := atomicfile.Replace(path, []byte(fresh)); err != nil {
 		return "", fmt.Errorf("keep the prober's key: %w", err)
 	}
 	return fresh, nil

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
 	"github.com/navehq/nave/api/table"
@@ -97,7 +98,7 @@ func keptKey(path string) ([]byte, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("make the gossip key: %w", err)
 	}
-	if err := os.WriteFile(path, key, 0o600); err != nil {
+	if err := atomicfile.Replace(path, key); err != nil {
 		return nil, fmt.Errorf("keep the gossip key: %w", err)
 	}
 	return key, nil

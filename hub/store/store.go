@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/hub/fleet"
@@ -58,9 +59,7 @@ type Folder struct {
 	book   book
 	shards map[shard]map[stream.ID]stream.Resource
 	dirty  map[shard]bool
-	soon   bool
-	timer  *time.Timer
-	wg     sync.WaitGroup
+	later  *atomicfile.Later
 }
 
 // shard is the unit that is written at once: what one cluster pushed of one
@@ -71,6 +70,7 @@ type shard struct{ cluster, part string }
 func Open(dir string, log *slog.Logger) (*Folder, State, error) {
 	f := &Folder{dir: dir, log: log, shards: map[shard]map[stream.ID]stream.Resource{}, dirty: map[shard]bool{},
 		book: book{Claims: map[string]string{}, Operations: map[string]*v1alpha1.Operation{}}}
+	f.later = atomicfile.NewLater(delay, f.flush)
 	if err := os.MkdirAll(filepath.Join(dir, "clusters"), 0o700); err != nil {
 		return nil, State{}, fmt.Errorf("make the hub's store: %w", err)
 	}
@@ -105,7 +105,8 @@ func (f *Folder) readShards() error {
 	for _, path := range paths {
 		var list []stream.Resource
 		if err := read(path, &list); err != nil {
-			return err
+			f.log.Warn("begin without a part of what a cluster declared, which it sends again", "cluster", filepath.Base(filepath.Dir(path)), "err", err)
+			continue
 		}
 		name := filepath.Base(path)
 		at := shard{filepath.Base(filepath.Dir(path)), name[:len(name)-len(".json")]}
@@ -180,7 +181,7 @@ func (f *Folder) writeBook() error {
 	if err != nil {
 		return fmt.Errorf("write the hub's store: %w", err)
 	}
-	return replace(filepath.Join(f.dir, "hub.json"), data)
+	return atomicfile.ReplaceSynced(filepath.Join(f.dir, "hub.json"), data)
 }
 
 // Put keeps what a cluster pushed; it is written soon after.
@@ -202,10 +203,8 @@ func (f *Folder) Put(cluster string, changes []stream.Change) {
 		}
 		f.dirty[at] = true
 	}
-	if len(f.dirty) > 0 && !f.soon {
-		f.soon = true
-		f.wg.Add(1)
-		f.timer = time.AfterFunc(delay, func() { defer f.wg.Done(); f.flush() })
+	if len(f.dirty) > 0 {
+		f.later.Ask()
 	}
 }
 
@@ -244,7 +243,6 @@ func (f *Folder) Forget(cluster string) error {
 func (f *Folder) flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.soon = false
 	for at := range f.dirty {
 		if err := f.write(at); err != nil {
 			f.log.Error("keep what a cluster declared", "cluster", at.cluster, "part", at.part, "err", err)
@@ -268,36 +266,11 @@ func (f *Folder) write(at shard) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, data)
+	return atomicfile.Replace(path, data)
 }
 
 // Close writes what is not written yet.
 func (f *Folder) Close() {
-	f.mu.Lock()
-	if f.soon && f.timer.Stop() {
-		f.wg.Done()
-	}
-	f.mu.Unlock()
-	f.wg.Wait()
-	f.flush()
-}
-
-// replace writes a file so that a reader, and a crash, sees the old or the new.
-func replace(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	return nil
+	f.later.Close()
+	f.flush() // what could not be written before
 }

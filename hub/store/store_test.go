@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -77,5 +78,30 @@ func TestABrokenStoreIsSaid(t *testing.T) {
 	}
 	if _, _, err := store.Open(dir, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a broken store is opened without an error")
+	}
+}
+
+// TestABrokenPartIsLeftOut: what a spoke sends again is no reason not to start.
+func TestABrokenPartIsLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	f, _, err := store.Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cluster := range []string{"east", "west"} {
+		f.Put(cluster, []stream.Change{{Resource: stream.Resource{Kind: "declaration", Key: "a/B/ns/x", Payload: []byte("p")}}})
+	}
+	f.Close()
+	parts, err := filepath.Glob(filepath.Join(dir, "clusters", "east", "*"))
+	if err != nil || len(parts) != 1 || os.Truncate(parts[0], 5) != nil {
+		t.Fatal(parts, err)
+	}
+	var log strings.Builder
+	_, state, err := store.Open(dir, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil || len(state.Clusters["east"]) != 0 || len(state.Clusters["west"]) != 1 {
+		t.Errorf("%+v, %v", state.Clusters, err)
+	}
+	if !strings.Contains(log.String(), "cluster=east") {
+		t.Errorf("not said: %s", log.String())
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/navehq/nave/api/atomicfile"
 )
 
 // The loopback network is parted by the second byte: 127.(10+c).s.n is process
@@ -125,7 +127,7 @@ func values(m map[string]int) []int {
 func (a *addresses) save() error {
 	data, err := json.Marshal(a.given)
 	if err == nil {
-		err = os.WriteFile(a.path, data, 0o600)
+		err = atomicfile.Replace(a.path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the addresses of the fleet: %w", err)

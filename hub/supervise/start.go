@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/pki/keep"
 	"github.com/navehq/nave/hub"
 	"github.com/navehq/nave/hub/identity"
@@ -28,7 +29,7 @@ func (s *Supervisor) options(name string, v any) (string, error) {
 		return "", fmt.Errorf("write the options of %s: %w", name, err)
 	}
 	path := s.state("run", name+".json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	if err := atomicfile.Replace(path, data); err != nil {
 		return "", fmt.Errorf("write the options of %s: %w", name, err)
 	}
 	return path, nil

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/table"
 )
@@ -29,13 +29,17 @@ type cache struct {
 	path string
 	log  *slog.Logger
 
-	mu    sync.Mutex
-	next  *kept
-	timer *time.Timer
-	wg    sync.WaitGroup
+	later *atomicfile.Later
+
+	mu   sync.Mutex
+	next *kept
 }
 
-func newCache(path string, log *slog.Logger) *cache { return &cache{path: path, log: log} }
+func newCache(path string, log *slog.Logger) *cache {
+	c := &cache{path: path, log: log}
+	c.later = atomicfile.NewLater(soon, c.flush)
+	return c
+}
 
 func isUnknown(err error) bool { return errors.Is(err, table.ErrUnknownKind) }
 
@@ -58,11 +62,8 @@ func (c *cache) load() (kept, error) {
 func (c *cache) save(k kept) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.next == nil {
-		c.wg.Add(1)
-		c.timer = time.AfterFunc(soon, func() { defer c.wg.Done(); c.flush() })
-	}
 	c.next = &k
+	c.later.Ask()
 }
 
 func (c *cache) flush() {
@@ -83,28 +84,8 @@ func (c *cache) write(k kept) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.path), 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(c.path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), c.path)
+	return atomicfile.ReplaceSynced(c.path, data)
 }
 
 // close writes what is not written yet.
-func (c *cache) close() {
-	c.mu.Lock()
-	if c.next != nil && c.timer.Stop() {
-		c.wg.Done()
-	}
-	c.mu.Unlock()
-	c.wg.Wait()
-	c.flush()
-}
+func (c *cache) close() { c.later.Close() }

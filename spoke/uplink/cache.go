@@ -5,11 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/stream"
 )
 
@@ -27,13 +27,17 @@ type cache struct {
 	path string
 	log  *slog.Logger
 
-	mu    sync.Mutex
-	next  *stored
-	timer *time.Timer
-	wg    sync.WaitGroup
+	later *atomicfile.Later
+
+	mu   sync.Mutex
+	next *stored
 }
 
-func newCache(path string, log *slog.Logger) *cache { return &cache{path: path, log: log} }
+func newCache(path string, log *slog.Logger) *cache {
+	c := &cache{path: path, log: log}
+	c.later = atomicfile.NewLater(soon, c.flush)
+	return c
+}
 
 // load reads what was kept; what cannot be read is as good as nothing, since
 // the hub sends it again.
@@ -65,11 +69,8 @@ func damaged(r stream.Resource) bool {
 func (c *cache) save(k stored) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.next == nil {
-		c.wg.Add(1)
-		c.timer = time.AfterFunc(soon, func() { defer c.wg.Done(); c.flush() })
-	}
 	c.next = &k
+	c.later.Ask()
 }
 
 func (c *cache) flush() {
@@ -90,25 +91,8 @@ func (c *cache) write(k stored) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(c.path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), c.path)
+	return atomicfile.ReplaceSynced(c.path, data)
 }
 
 // close writes what is not written yet.
-func (c *cache) close() {
-	c.mu.Lock()
-	if c.next != nil && c.timer.Stop() {
-		c.wg.Done()
-	}
-	c.mu.Unlock()
-	c.wg.Wait()
-	c.flush()
-}
+func (c *cache) close() { c.later.Close() }

@@ -31,7 +31,7 @@ var pure = []string{
 }
 
 // apiEdges are the packages of api that touch the world.
-var apiEdges = []string{"api/objects/folder", "api/wire", "api/pki"}
+var apiEdges = []string{"api/objects/folder", "api/wire", "api/pki", "api/atomicfile"}
 
 // edgesOfStd are the parts of the standard library that reach outside a value.
 var edgesOfStd = []string{

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/objects"
 )
 
@@ -92,28 +92,9 @@ func (m *memory) save() error {
 	if err != nil {
 		return fmt.Errorf("write what is known of objects: %w", err)
 	}
-	if err := writeFile(m.path, data); err != nil {
+	if err := atomicfile.Replace(m.path, data); err != nil {
 		return fmt.Errorf("write what is known of objects: %w", err)
 	}
 	m.dirty = false
 	return nil
-}
-
-// writeFile replaces a file at once, mode 0600.
-func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(data); err != nil {
-		return errors.Join(err, tmp.Close())
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

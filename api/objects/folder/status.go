@@ -12,6 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/objects"
 )
 
@@ -79,7 +80,7 @@ func (w Statuses) write(s objects.Status, notes map[string]string) (json.RawMess
 	if old, err := os.ReadFile(path); err == nil && string(old) == string(data) {
 		return raw, nil
 	}
-	if err := writeFile(path, data); err != nil {
+	if err := atomicfile.Replace(path, data); err != nil {
 		return nil, err
 	}
 	return raw, nil

@@ -8,9 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/navehq/nave/api/atomicfile"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 )
 
@@ -79,28 +79,10 @@ func (f *File) Save(blob []byte, old string) (string, error) {
 	if now != old {
 		return "", ErrConflict
 	}
-	if err := f.replace(blob); err != nil {
+	if err := atomicfile.ReplaceSynced(f.path, blob); err != nil {
 		return "", fmt.Errorf("keeping identity: %w", err)
 	}
 	return version(blob), nil
-}
-
-func (f *File) replace(blob []byte) error {
-	dir := filepath.Dir(f.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(dir, ".keep-*") // made with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(blob)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), f.path)
 }
 
 func version(blob []byte) string {
