@@ -42,6 +42,7 @@ func (s *Spoke) openGossip() error {
 func (s *Spoke) revoke(ids pki.Revoked) {
 	s.identity.Revoke(ids)
 	s.publisher.Revoke(ids)
+	s.uplink.Revoke(ids)
 }
 
 // meet tells gossip where the other clusters' spokes are.

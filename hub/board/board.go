@@ -223,6 +223,15 @@ func (b *Board) Session(cluster string) *wire.Session {
 	return b.member(cluster).session
 }
 
+// Disconnect ends a cluster's stream, if there is one; it may come back.
+func (b *Board) Disconnect(cluster string, reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.members[cluster]; m != nil {
+		m.session.Disconnect(reason)
+	}
+}
+
 // Open begins to publish once every registered cluster was heard or time is
 // up; it is asked whenever one is heard, and by a tick.
 func (b *Board) Open() {

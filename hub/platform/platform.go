@@ -6,7 +6,6 @@ package platform
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,9 +19,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/navehq/nave/api/atomicfile"
+	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
+	"github.com/navehq/nave/api/pki"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/hub/board"
@@ -31,9 +31,6 @@ import (
 	"github.com/navehq/nave/hub/plan"
 	"github.com/navehq/nave/hub/store"
 )
-
-// gossipKey is the length of the key that seals gossip: AES-256.
-const gossipKey = 32
 
 // Options are what a Platform is made of.
 type Options struct {
@@ -53,10 +50,10 @@ type Options struct {
 
 // Platform is what the platform team says. It is safe for concurrent use.
 type Platform struct {
-	opts   Options
-	gossip [][]byte
+	opts Options
 
 	mu       sync.Mutex
+	gossip   *gossipKeys
 	set      objects.Set
 	orders   fleet.Orders
 	hosts    []table.Host
@@ -73,13 +70,11 @@ func New(opts Options) *Platform {
 	}
 }
 
-// Start reads everything once, with the orders and the gossip key that were kept.
-func (p *Platform) Start(orders fleet.Orders, state string) error {
-	key, err := keptKey(filepath.Join(state, "gossip.key"))
-	if err != nil {
+// Start reads everything once, with the orders and the gossip keys that were kept.
+func (p *Platform) Start(orders fleet.Orders, state string) (err error) {
+	if p.gossip, err = openGossip(filepath.Join(state, "gossip.json")); err != nil {
 		return err
 	}
-	p.gossip = [][]byte{key}
 	maps.Copy(p.orders, orders)
 	scan, err := p.opts.Source.Scan()
 	if err != nil {
@@ -87,21 +82,6 @@ func (p *Platform) Start(orders fleet.Orders, state string) error {
 	}
 	p.take(scan)
 	return nil
-}
-
-func keptKey(path string) ([]byte, error) {
-	key, err := os.ReadFile(path)
-	if err == nil && len(key) == gossipKey {
-		return key, nil
-	}
-	key = make([]byte, gossipKey)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("make the gossip key: %w", err)
-	}
-	if err := atomicfile.Replace(path, key); err != nil {
-		return nil, fmt.Errorf("keep the gossip key: %w", err)
-	}
-	return key, nil
 }
 
 // Run follows the folder, the ends of orders and revocations until ctx ends.
@@ -181,8 +161,7 @@ func (p *Platform) obey() {
 	p.problems["platform"] = read.Problems
 	p.drills = read.Drills
 	read.Settings.Hosts = p.hosts
-	read.Settings.GossipKeys = p.gossip
-	read.Settings.Revoked = p.opts.Authority.Revoked()
+	p.revoke(&read.Settings)
 	edits := []plan.Edit{plan.PutSettings(read.Settings)}
 	now := map[string]bool{}
 	for _, t := range read.Tenants {
@@ -197,6 +176,30 @@ func (p *Platform) obey() {
 	p.tenants = now
 	p.opts.Board.SetClusters(read.Clusters)
 	p.opts.Board.Edit(edits...)
+}
+
+// revoke has the fleet refuse what is revoked: everybody is told of it, gossip is
+// sealed with another key, and the hub's own streams end. What a revoked cluster
+// declared before stays, until the cluster itself is taken away.
+func (p *Platform) revoke(s *assignment.Fleet) {
+	s.Revoked = p.opts.Authority.Revoked()
+	keys, err := p.gossip.under(s.Revoked, p.opts.Now())
+	if err != nil {
+		p.opts.Log.Error("seal gossip with another key", "err", err)
+	}
+	s.GossipKeys = keys
+	p.problems["revoked"] = nil
+	for _, c := range p.opts.Authority.Clusters() {
+		if !c.Revoked {
+			continue
+		}
+		p.opts.Board.Disconnect(c.Name, pki.ErrRevoked)
+		p.problems["revoked"] = append(p.problems["revoked"], objects.Problem{
+			Cluster: c.Name, Object: "Cluster " + c.Name, Reason: "Revoked",
+			Message: "its identity is revoked: its spoke and its proxies are refused, and what it had declared stays as it was",
+			Remedy:  "remove its state and let it join again with the token of `nave token create --cluster " + c.Name + "`, or take the cluster away",
+		})
+	}
 }
 
 // implied are the clusters that have a folder.

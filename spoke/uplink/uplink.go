@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -254,6 +255,14 @@ func (u *Uplink) meet(p *assignment.Peer) []Change {
 		out = append(out, list...)
 	}
 	return out
+}
+
+// Revoke forgets the certificates of those that are revoked: nothing new that
+// they sign is taken. What is obeyed already stays, until the hub takes it away.
+func (u *Uplink) Revoke(ids pki.Revoked) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	maps.DeleteFunc(u.signers, func(_ string, s pki.Signer) bool { return ids.Has(s.Cluster().UID, s.Cluster().Serial) })
 }
 
 // Declare pushes what changed among the cluster's own objects.

@@ -5,11 +5,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/navehq/nave/api/objects"
+	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/test/fleet"
 )
 
@@ -241,4 +245,38 @@ func TestASpokeThatComesBackDisturbsNothing(t *testing.T) {
 		f.Expect(url+"/more", 500, "")
 	}
 	x.end(t)
+}
+
+// TestARevokedClusterDeclaresNothingMore: its stream ends at once, what it says
+// after that reaches nobody, and what it had declared stays.
+func TestARevokedClusterDeclaresNothingMore(t *testing.T) {
+	west := newBackend(t, "west")
+	f := fleet.New(t, fleet.Options{Clusters: []string{"west", "east"}})
+	f.Write("clusters/west/all.yaml", gateway("shop", "g", "Fleet")+route("shop", "r", "g", "/", "web")+fleetBackend("shop", "web", west.Server))
+	f.Write("clusters/east/all.yaml", fleetBackend("shop", "web", west.Server))
+	urls := f.Gateway("east", "shop/g")
+	f.Expect(urls[0]+"/", 200, "west")
+	if ids, err := f.Hub().Authority().Revoke("west", "test"); err != nil || len(ids) == 0 {
+		t.Fatal(ids, err)
+	}
+	f.Until("the revocation shows", func() error {
+		s, err := f.Status()
+		if err == nil && !slices.ContainsFunc(s.Problems, func(p objects.Problem) bool { return p.Cluster == "west" && p.Reason == "Revoked" }) {
+			err = fmt.Errorf("the problems are %+v", s.Problems)
+		}
+		return err
+	})
+	f.Write("clusters/west/late.yaml", gateway("shop", "late", "Fleet"))
+	f.Write("clusters/east/own.yaml", gateway("shop", "own", "Local"))
+	f.Gateway("east", "shop/own")
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		s, err := f.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(s.Gateways, func(g report.Gateway) bool { return g.Name == "late" }) {
+			t.Fatal("a revoked cluster's new Gateway is there")
+		}
+	}
+	f.Expect(urls[0]+"/", 200, "west")
 }
