@@ -60,10 +60,14 @@ func (d *desk) table(name string) (table.Table, string, bool) {
 func (d *desk) scanned(scan folder.Scan, err error) {
 	if err != nil {
 		d.s.deps.Log.Error("read the cluster's objects", "err", err)
-		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err != nil {
+		d.problem("unreadable", d.s.source.Failed(err))
+		return
+	}
+	d.problem("unreadable", nil)
 	d.step(func(t translate.Translator) (translate.Translator, translate.Result) {
 		return t.Apply(scan.Changes, nil)
 	})

@@ -59,6 +59,7 @@ type Platform struct {
 	hosts    []table.Host
 	tenants  map[string]bool
 	drills   []*v1alpha1.Drill
+	folders  []string
 	problems map[string][]objects.Problem
 }
 
@@ -80,7 +81,7 @@ func (p *Platform) Start(orders fleet.Orders, state string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read the platform's objects: %w", err)
 	}
-	p.take(scan)
+	p.take(scan, nil)
 	return nil
 }
 
@@ -104,21 +105,24 @@ func (p *Platform) Run(ctx context.Context) error {
 		}
 	}()
 	err := p.opts.Source.Watch(ctx, func(scan folder.Scan, err error) {
-		if err != nil {
-			p.opts.Log.Error("read the platform's objects", "err", err)
-			return
-		}
-		p.take(scan)
+		p.take(scan, err)
 	})
 	<-done
 	return err
 }
 
-func (p *Platform) take(scan folder.Scan) {
+// take takes what the folder holds; where it cannot be read, what was read before
+// stays.
+func (p *Platform) take(scan folder.Scan, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err != nil {
+		p.opts.Log.Error("read the platform's objects", "err", err)
+		p.problems["folder"] = p.opts.Source.Failed(err)
+		return
+	}
 	p.set = scan.Set
-	p.problems["objects"] = scan.Problems
+	p.problems["folder"], p.problems["objects"] = nil, scan.Problems
 	p.obey()
 }
 
@@ -202,22 +206,27 @@ func (p *Platform) revoke(s *assignment.Fleet) {
 	}
 }
 
-// implied are the clusters that have a folder.
+// implied are the clusters that have a folder; while those cannot be listed, the
+// ones that had one.
 func (p *Platform) implied() []string {
 	if p.opts.Clusters == "" {
 		return nil
 	}
 	list, err := os.ReadDir(p.opts.Clusters)
+	p.problems["clusters"] = nil
 	if err != nil {
-		p.opts.Log.Warn("look for clusters", "err", err)
+		p.problems["clusters"] = []objects.Problem{{Object: "folder clusters", Reason: "Unreadable", Message: err.Error(),
+			Remedy: "let the folder be read; the clusters that were in it stay"}}
+		return p.folders
 	}
-	var out []string
+	p.folders = nil
 	for _, x := range list {
-		if x.IsDir() && len(validation.IsDNS1123Label(x.Name())) == 0 {
-			out = append(out, x.Name())
+		info, err := os.Stat(filepath.Join(p.opts.Clusters, x.Name())) // follows links
+		if err == nil && info.IsDir() && len(validation.IsDNS1123Label(x.Name())) == 0 {
+			p.folders = append(p.folders, x.Name())
 		}
 	}
-	return out
+	return p.folders
 }
 
 // Order puts an order in force and keeps it.

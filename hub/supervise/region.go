@@ -56,7 +56,8 @@ func clusterFolders(dir string) (names []string, problems []objects.Problem, err
 		return nil, nil, err
 	}
 	for _, e := range entries {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+		info, err := os.Stat(filepath.Join(dir, "clusters", e.Name())) // follows links
+		if err != nil || !info.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		wrong := ""

@@ -49,6 +49,8 @@ type Source struct {
 	files  map[string]*file
 	memory memory
 	set    objects.Set
+	// damage is what was wrong with the memory, told until it is written anew.
+	damage []objects.Problem
 }
 
 // file is one file as it was read last.
@@ -64,14 +66,19 @@ func Open(opts Options) (*Source, error) {
 	if err := os.MkdirAll(opts.State, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
-	m, err := remember(filepath.Join(opts.State, "objects.json"))
+	m, damaged, err := remember(filepath.Join(opts.State, "objects.json"))
 	if err != nil {
 		return nil, err
 	}
-	return &Source{opts: opts, files: map[string]*file{}, memory: m, set: objects.NewSet()}, nil
+	s := &Source{opts: opts, files: map[string]*file{}, memory: m, set: objects.NewSet()}
+	if damaged != nil {
+		s.damage = []objects.Problem{s.problem("Forgotten", damaged.Error(), "nothing is to be done; generations and ages begin anew")}
+	}
+	return s, nil
 }
 
-// Scan looks at every file and reads those that changed.
+// Scan looks at every file and reads those that changed. A folder that held
+// objects and is not there any more is an error: nobody has deleted them.
 func (s *Source) Scan() (Scan, error) {
 	present, err := s.list()
 	if err != nil {
@@ -85,25 +92,25 @@ func (s *Source) Scan() (Scan, error) {
 	var problems []objects.Problem
 	for _, name := range present {
 		if err := s.refresh(name); err != nil {
-			problems = append(problems, objects.Problem{File: name, Reason: "Unreadable", Message: err.Error(), Remedy: "make the file readable for nave"})
+			problems = append(problems, objects.Problem{File: name, Reason: "Unreadable", Message: err.Error(), Remedy: "let it be a file that nave can read"})
 		}
 	}
 	next, more := s.gather()
-	scan := Scan{Set: next, Changes: s.set.Diff(next), Problems: s.told(append(problems, more...))}
-	s.set = next
 	if err := s.memory.save(); err != nil {
-		return scan, err
+		problems = append(problems, s.problem("NotKept", err.Error(), "let nave write its state; after a restart generations and ages begin anew"))
 	}
+	scan := Scan{Set: next, Changes: s.set.Diff(next), Problems: s.told(slices.Concat(problems, more, s.damage))}
+	s.set = next
 	return scan, nil
 }
 
 func (s *Source) list() ([]string, error) {
 	entries, err := os.ReadDir(s.opts.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && len(s.memory.known) == 0 {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", s.opts.Dir, err)
+		return nil, fmt.Errorf("list the objects: %w; what was read before stays, an empty folder would take it away", err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -126,6 +133,9 @@ func (s *Source) refresh(name string) error {
 	old := s.files[name]
 	if old != nil && old.size == info.Size() && old.modified.Equal(info.ModTime()) {
 		return nil
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("it is no regular file")
 	}
 	if info.Size() > objects.MaxFile {
 		return fmt.Errorf("%d bytes is more than %d", info.Size(), objects.MaxFile)
@@ -186,6 +196,15 @@ func (s *Source) gather() (objects.Set, []objects.Problem) {
 	set := objects.NewSet(list...)
 	s.memory.forget(set)
 	return set, problems
+}
+
+// Failed says that a scan failed, for people.
+func (s *Source) Failed(err error) []objects.Problem {
+	return s.told([]objects.Problem{s.problem("Unreadable", err.Error(), "let the folder be read; what was read before is obeyed")})
+}
+
+func (s *Source) problem(reason, message, remedy string) objects.Problem {
+	return objects.Problem{Object: "folder " + filepath.Base(s.opts.Dir), Reason: reason, Message: message, Remedy: remedy}
 }
 
 func (s *Source) told(problems []objects.Problem) []objects.Problem {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,5 +189,115 @@ func TestConditionsKeepTheirTime(t *testing.T) {
 	}
 	if err := w.Remove(key); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAFolderThatIsLostDeletesNothing: not while it is away, nor at a start
+// without it; an empty folder does delete.
+func TestAFolderThatIsLostDeletesNothing(t *testing.T) {
+	b := open(t)
+	in := filepath.Join(b.dir, "in")
+	if s := b.scan(); len(s.Changes) != 0 {
+		t.Error("a folder that was never there holds something")
+	}
+	b.save("a.yaml", "one 1")
+	b.thing(b.scan(), "one")
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(in, in+"2")
+	for _, when := range []string{"while it runs", "at a start"} {
+		s, err := b.source.Scan()
+		if err == nil || len(s.Changes) > 0 {
+			t.Errorf("%s: %+v, %v", when, s.Changes, err)
+		}
+		if p := b.source.Failed(err); len(p) != 1 || p[0].Cluster != "c" || p[0].Remedy == "" {
+			t.Errorf("%s: %+v", when, p)
+		}
+		b.reopen()
+	}
+	move(in+"2", in)
+	b.thing(b.scan(), "one")
+	if err := os.Remove(filepath.Join(in, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.scan(); len(s.Changes) != 1 {
+		t.Errorf("an empty folder: %+v", s.Changes)
+	}
+}
+
+// TestWatchFollowsAFolderThatComesBack: by its events, not by the sweep alone.
+func TestWatchFollowsAFolderThatComesBack(t *testing.T) {
+	b := open(t)
+	b.save("a.yaml", "one 1")
+	ctx, cancel := context.WithCancel(t.Context())
+	scans, failed, done := make(chan folder.Scan, 10), make(chan error, 10), make(chan error, 1)
+	go func() {
+		done <- b.source.Watch(ctx, func(s folder.Scan, err error) {
+			if err != nil {
+				failed <- err
+				return
+			}
+			scans <- s
+		})
+	}()
+	b.thing(<-scans, "one")
+	in := filepath.Join(b.dir, "in")
+	if err := os.Rename(in, in+"2"); err != nil {
+		t.Fatal(err)
+	}
+	<-failed
+	if err := os.Rename(in+"2", in); err != nil {
+		t.Fatal(err)
+	}
+	b.save("b.yaml", "two 1")
+	b.thing(<-scans, "two")
+	b.save("b.yaml", "two 1\nthree 1")
+	b.thing(<-scans, "three")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhatIsNoFileIsNamed: nothing waits for what never comes.
+func TestWhatIsNoFileIsNamed(t *testing.T) {
+	b := open(t)
+	b.save("a.yaml", "one 1")
+	in := filepath.Join(b.dir, "in")
+	if err := syscall.Mkfifo(filepath.Join(in, "fifo.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(in, "zero.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	s := b.scan()
+	b.thing(s, "one")
+	if len(s.Problems) != 2 || s.Problems[0].File != "fifo.yaml" || s.Problems[1].File != "zero.yaml" {
+		t.Errorf("%+v", s.Problems)
+	}
+}
+
+// TestADamagedMemoryIsForgotten: it is said, and the objects are obeyed.
+func TestADamagedMemoryIsForgotten(t *testing.T) {
+	b := open(t)
+	b.save("a.yaml", "one 1")
+	b.scan()
+	memory := filepath.Join(b.dir, "state", "objects.json")
+	if err := os.Truncate(memory, 3); err != nil {
+		t.Fatal(err)
+	}
+	b.reopen()
+	s := b.scan()
+	b.thing(s, "one")
+	if len(s.Problems) != 1 || s.Problems[0].Reason != "Forgotten" {
+		t.Errorf("%+v", s.Problems)
+	}
+	b.reopen()
+	if s := b.scan(); len(s.Problems) > 0 || b.thing(s, "one").Generation != 1 {
+		t.Errorf("it was not written anew: %+v", s.Problems)
 	}
 }

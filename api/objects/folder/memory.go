@@ -28,19 +28,21 @@ type fact struct {
 	Created    time.Time `json:"created"`
 }
 
-func remember(path string) (memory, error) {
-	m := memory{path: path, known: map[string]fact{}}
+// remember reads what was kept. What is damaged is forgotten, with the reason.
+func remember(path string) (m memory, damaged, err error) {
+	m = memory{path: path, known: map[string]fact{}}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
+		return m, nil, nil
 	}
 	if err != nil {
-		return m, fmt.Errorf("read what is known of objects: %w", err)
+		return m, nil, fmt.Errorf("read what is known of objects: %w", err)
 	}
 	if err := json.Unmarshal(data, &m.known); err != nil {
-		return m, fmt.Errorf("read %s: %w", path, err)
+		m.known, m.dirty = map[string]fact{}, true
+		return m, fmt.Errorf("what was known of the folder's objects cannot be read: %w", err), nil
 	}
-	return m, nil
+	return m, nil, nil
 }
 
 func name(k objects.Key) string { return k.Kind + "." + k.Group + "/" + k.Namespace + "/" + k.Name }

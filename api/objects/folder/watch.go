@@ -26,20 +26,20 @@ const (
 // something new, until ctx ends. A scan that fails is handed on as its error;
 // watching goes on.
 func (s *Source) Watch(ctx context.Context, on func(Scan, error)) error {
-	if err := os.MkdirAll(s.opts.Dir, 0o755); err != nil {
-		return fmt.Errorf("watch %s: %w", s.opts.Dir, err)
+	if len(s.memory.known) == 0 { // else a folder that is not there has been lost
+		if err := os.MkdirAll(s.opts.Dir, 0o755); err != nil {
+			return fmt.Errorf("watch %s: %w", s.opts.Dir, err)
+		}
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", s.opts.Dir, err)
 	}
 	defer w.Close()
-	if err := w.Add(s.opts.Dir); err != nil {
-		return fmt.Errorf("watch %s: %w", s.opts.Dir, err)
-	}
-	told := ""
+	told, watched := "", s.follow(w, false)
 	look := func() {
 		scan, err := s.Scan()
+		watched = s.follow(w, watched && err == nil)
 		if now := fmt.Sprint(scan.Problems, err); len(scan.Changes) > 0 || now != told {
 			told = now
 			on(scan, err)
@@ -61,6 +61,16 @@ func (s *Source) Watch(ctx context.Context, on func(Scan, error)) error {
 			look()
 		}
 	}
+}
+
+// follow has w watch the folder, anew where it was away, and tells whether it
+// does; while it does not, the sweep sees what changes.
+func (s *Source) follow(w *fsnotify.Watcher, watched bool) bool {
+	if watched {
+		return true
+	}
+	_ = w.Remove(s.opts.Dir) // a folder of this name that was moved away
+	return w.Add(s.opts.Dir) == nil
 }
 
 // rest waits until the folder is still.

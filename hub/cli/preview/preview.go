@@ -115,7 +115,7 @@ func (r *reader) names() (err error) {
 		return err
 	}
 	for _, x := range list {
-		if x.IsDir() && len(validation.IsDNS1123Label(x.Name())) == 0 {
+		if info, err := os.Stat(filepath.Join(r.opts.Dir, "clusters", x.Name())); err == nil && info.IsDir() && len(validation.IsDNS1123Label(x.Name())) == 0 {
 			r.clusters = append(r.clusters, x.Name())
 		}
 	}
