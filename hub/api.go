@@ -24,6 +24,7 @@ import (
 	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/console"
+	"github.com/navehq/nave/hub/platform"
 	"github.com/navehq/nave/hub/rehearse"
 )
 
@@ -208,17 +209,17 @@ func (h *Hub) takeOrder(r *http.Request, d *audit.Entry) (any, error) {
 	done := map[string]string{"done": o.Verb}
 	switch o.Verb {
 	case "cordon":
-		return done, h.platform.Order(v1alpha1.OperationCordon, o.Cluster, o.Who, o.Why, life)
+		return done, h.platform.Order(platform.Person, v1alpha1.OperationCordon, o.Cluster, o.Who, o.Why, life)
 	case "drain":
-		return done, h.platform.Order(v1alpha1.OperationDrain, o.Cluster, o.Who, o.Why, life)
+		return done, h.platform.Order(platform.Person, v1alpha1.OperationDrain, o.Cluster, o.Who, o.Why, life)
 	case "uncordon":
-		return done, h.platform.Recall(o.Cluster, v1alpha1.OperationCordon, v1alpha1.OperationDrain)
+		return done, h.platform.Recall(platform.Person, o.Cluster, v1alpha1.OperationCordon, v1alpha1.OperationDrain)
 	case "undrain":
-		return done, h.platform.Recall(o.Cluster, v1alpha1.OperationDrain)
+		return done, h.platform.Recall(platform.Person, o.Cluster, v1alpha1.OperationDrain)
 	case "freeze":
-		return done, h.platform.Order(v1alpha1.OperationFreeze, "", o.Who, o.Why, life)
+		return done, h.platform.Order(platform.Person, v1alpha1.OperationFreeze, "", o.Who, o.Why, life)
 	case "unfreeze":
-		return done, h.platform.Recall("", v1alpha1.OperationFreeze)
+		return done, h.platform.Recall(platform.Person, "", v1alpha1.OperationFreeze)
 	case "confirm":
 		return done, h.board.Confirm(o.Cluster)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,12 +17,9 @@ import (
 	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/drill"
+	"github.com/navehq/nave/hub/platform"
 	"github.com/navehq/nave/hub/rehearse"
 )
-
-// orderLife bounds an order that a drill gives: a hub that dies in a drill
-// leaves nothing cordoned for ever.
-const orderLife = 20 * time.Minute
 
 // byDrill is who orders what a drill orders.
 const byDrill = "drill"
@@ -35,11 +33,15 @@ func (h *Hub) openDrills() error {
 	path := filepath.Join(h.opts.State, "drills.json")
 	kept := map[string]v1alpha1.DrillStatus{}
 	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &kept)
-	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("read the reports of drills: %w", err)
+	}
+	if err == nil && json.Unmarshal(data, &kept) != nil {
+		kept = map[string]v1alpha1.DrillStatus{}
+		h.deps.Log.Warn("begin without the reports of drills, which cannot be read", "kept", path+".bad")
+		if err := os.Rename(path, path+".bad"); err != nil {
+			return fmt.Errorf("set the reports of drills aside: %w", err)
+		}
 	}
 	h.drills = rehearse.New(rehearse.Options{
 		Facts: h.drillFacts, Find: h.findDrill, Ask: h.askSpoke, Lose: h.lose, Restore: h.restore,
@@ -59,7 +61,7 @@ func keepJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Replace(path, data)
+	return atomicfile.ReplaceSynced(path, data)
 }
 
 func (h *Hub) findDrill(name string) (*v1alpha1.Drill, bool) {
@@ -107,17 +109,17 @@ func (h *Hub) askSpoke(ctx context.Context, cluster, path string, body []byte) (
 	return session.Ask(ctx, path, body)
 }
 
-func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string) (err error) {
+func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string, life time.Duration) (err error) {
 	defer func() {
 		h.record(audit.Entry{Who: byDrill, What: strings.ToLower(string(mode)), On: cluster, Why: why}, err)
 	}()
 	switch mode {
 	case v1alpha1.DrillModeCordon:
-		return h.platform.Order(v1alpha1.OperationCordon, cluster, byDrill, why, orderLife)
+		return h.platform.Order(platform.Drill, v1alpha1.OperationCordon, cluster, byDrill, why, life)
 	case v1alpha1.DrillModeDrain:
-		return h.platform.Order(v1alpha1.OperationDrain, cluster, byDrill, why, orderLife)
+		return h.platform.Order(platform.Drill, v1alpha1.OperationDrain, cluster, byDrill, why, life)
 	case v1alpha1.DrillModeKill:
-		return h.supervise(ctx, "process/kill", cluster)
+		return h.supervise(ctx, "process/kill", cluster, life)
 	}
 	return fmt.Errorf("lose cluster %q: mode %s is not built", cluster, mode)
 }
@@ -128,22 +130,23 @@ func (h *Hub) restore(ctx context.Context, mode v1alpha1.DrillMode, cluster stri
 	}()
 	switch mode {
 	case v1alpha1.DrillModeCordon:
-		return h.platform.Recall(cluster, v1alpha1.OperationCordon)
+		return h.platform.Recall(platform.Drill, cluster, v1alpha1.OperationCordon)
 	case v1alpha1.DrillModeDrain:
-		return h.platform.Recall(cluster, v1alpha1.OperationDrain)
+		return h.platform.Recall(platform.Drill, cluster, v1alpha1.OperationDrain)
 	case v1alpha1.DrillModeKill:
-		return h.supervise(ctx, "process/restart", cluster)
+		return h.supervise(ctx, "process/restart", cluster, 0)
 	}
 	return fmt.Errorf("restore cluster %q: mode %s is not built", cluster, mode)
 }
 
-// supervise has the supervisor do something to a cluster's processes.
-func (h *Hub) supervise(ctx context.Context, path, cluster string) error {
+// supervise has the supervisor do something to a cluster's processes, and undo it
+// after life, if that is not 0.
+func (h *Hub) supervise(ctx context.Context, path, cluster string, life time.Duration) error {
 	session := h.supervisor.Load()
 	if session == nil {
 		return errNoSupervisor
 	}
-	body, err := json.Marshal(map[string]string{"cluster": cluster})
+	body, err := json.Marshal(map[string]any{"cluster": cluster, "seconds": int(math.Ceil(life.Seconds()))})
 	if err != nil {
 		return err
 	}

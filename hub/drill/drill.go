@@ -102,10 +102,11 @@ func (r Run) Rate() int { return rate }
 
 // Until bounds the probing of a run.
 func (r Run) Until() time.Time {
-	return r.Status.StartedAt.Add(baseline + r.duration() + 2*patience)
+	return r.Status.StartedAt.Add(baseline + r.Duration() + 2*patience)
 }
 
-func (r Run) duration() time.Duration {
+// Duration is for how long the target is lost.
+func (r Run) Duration() time.Duration {
 	longest, _ := v1alpha1.MaxFaultDuration.Or(0)
 	d, err := r.Drill.Spec.Duration.Or(defaultDuration)
 	if err != nil {
@@ -205,7 +206,7 @@ func (r Run) done(e Done) (Run, []Action) {
 	case Lose:
 		r.lost = e.Now
 		r.enter(v1alpha1.DrillPhaseRunning, e.Now)
-		r.note(e.Now, "Lost", "%s of cluster %s, for %s", r.Drill.Spec.Mode, r.target, r.duration())
+		r.note(e.Now, "Lost", "%s of cluster %s, for %s", r.Drill.Spec.Mode, r.target, r.Duration())
 	case Restore:
 		r.restored = e.Now
 		r.enter(v1alpha1.DrillPhaseRecovering, e.Now)
@@ -222,7 +223,7 @@ func (r Run) watchLoss(now time.Time) (Run, []Action) {
 		r.Status.Findings = append(slices.Clone(r.Status.Findings), why)
 		return r, []Action{Restore}
 	}
-	if now.Sub(r.lost) < r.duration() || r.Status.Phase != v1alpha1.DrillPhaseRunning {
+	if now.Sub(r.lost) < r.Duration() || r.Status.Phase != v1alpha1.DrillPhaseRunning {
 		return r, nil
 	}
 	r.shifted()

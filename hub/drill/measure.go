@@ -113,7 +113,7 @@ func (r *Run) shifted() {
 		}
 	}
 	report := *r.Status.Report
-	if last.Sub(r.lost) < r.duration()-settled {
+	if last.Sub(r.lost) < r.Duration()-settled {
 		report.TimeToShift = &metav1.Duration{Duration: last.Sub(r.lost)}
 		r.note(last, "Shifted", "every request is served elsewhere at its first attempt")
 	}

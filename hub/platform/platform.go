@@ -77,6 +77,13 @@ func (p *Platform) Start(orders fleet.Orders, state string) (err error) {
 		return err
 	}
 	maps.Copy(p.orders, orders)
+	for name := range orders {
+		if strings.HasSuffix(name, string(Drill)) { // no drill outlives its hub
+			if err := p.forget(name); err != nil {
+				return err
+			}
+		}
+	}
 	scan, err := p.opts.Source.Scan()
 	if err != nil {
 		return fmt.Errorf("read the platform's objects: %w", err)
@@ -229,15 +236,25 @@ func (p *Platform) implied() []string {
 	return p.folders
 }
 
+// Giver is who gives an order. What a person orders outlives a drill's order of the
+// same kind.
+type Giver string
+
+// The givers; their orders are told apart by their names.
+const (
+	Person Giver = ""
+	Drill  Giver = ".drill"
+)
+
 // Order puts an order in force and keeps it.
-func (p *Platform) Order(kind v1alpha1.OperationKind, cluster, who, why string, life time.Duration) error {
+func (p *Platform) Order(by Giver, kind v1alpha1.OperationKind, cluster, who, why string, life time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if cluster != "" && !slices.ContainsFunc(p.opts.Board.Clusters(), func(c fleet.Cluster) bool { return c.Name == cluster }) {
 		return fmt.Errorf("%s cluster %q: there is no such cluster", strings.ToLower(string(kind)), cluster)
 	}
 	o := &v1alpha1.Operation{Spec: v1alpha1.OperationSpec{Kind: kind, Cluster: v1alpha1.ClusterName(cluster), Who: who, Why: why}}
-	o.Name = orderName(kind, cluster)
+	o.Name = orderName(by, kind, cluster)
 	o.CreationTimestamp = metav1.Time{Time: p.opts.Now()}
 	if life > 0 {
 		o.Spec.ExpiresAt = &metav1.Time{Time: p.opts.Now().Add(life)}
@@ -251,28 +268,40 @@ func (p *Platform) Order(kind v1alpha1.OperationKind, cluster, who, why string, 
 	return nil
 }
 
-// Recall takes orders back; cordon and drain of a cluster go together, since
-// uncordon means that it serves again.
-func (p *Platform) Recall(cluster string, kinds ...v1alpha1.OperationKind) error {
+// Recall takes orders back: a drill its own, a person all of them.
+func (p *Platform) Recall(by Giver, cluster string, kinds ...v1alpha1.OperationKind) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.orders = maps.Clone(p.orders)
 	for _, kind := range kinds {
-		name := orderName(kind, cluster)
-		if p.orders[name] == nil {
-			continue
-		}
-		if err := p.opts.Store.SetOperation(name, nil); err != nil {
+		if err := p.forget(orderName(Drill, kind, cluster)); err != nil {
 			return err
 		}
-		delete(p.orders, name)
+		if by != Person {
+			continue
+		}
+		if err := p.forget(orderName(Person, kind, cluster)); err != nil {
+			return err
+		}
 	}
 	p.obey()
 	return nil
 }
 
-func orderName(kind v1alpha1.OperationKind, cluster string) string {
-	return strings.ToLower(string(kind)) + "-" + cluster
+// forget drops an order, if there is one; the caller has cloned the orders.
+func (p *Platform) forget(name string) error {
+	if p.orders[name] == nil {
+		return nil
+	}
+	if err := p.opts.Store.SetOperation(name, nil); err != nil {
+		return err
+	}
+	delete(p.orders, name)
+	return nil
+}
+
+func orderName(by Giver, kind v1alpha1.OperationKind, cluster string) string {
+	return strings.ToLower(string(kind)) + "-" + cluster + string(by)
 }
 
 // Orders lists the orders in force by name.

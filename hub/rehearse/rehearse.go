@@ -27,6 +27,9 @@ const (
 	// askWithin bounds one question to a spoke, and act one to the supervisor.
 	askWithin = time.Second
 	actWithin = 20 * time.Second
+	// margin is how much longer than the drill means it a loss may last, where
+	// nobody ends it.
+	margin = 30 * time.Second
 )
 
 // The reasons for which nothing is done.
@@ -44,8 +47,9 @@ type Options struct {
 	Find func(name string) (*v1alpha1.Drill, bool)
 	// Ask asks a cluster's spoke.
 	Ask func(ctx context.Context, cluster, path string, body []byte) ([]byte, error)
-	// Act orders a mode's loss of a cluster, and its return.
-	Lose    func(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string) error
+	// Lose orders a mode's loss of a cluster, which ends by itself after life, and
+	// Restore its return.
+	Lose    func(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string, life time.Duration) error
 	Restore func(ctx context.Context, mode v1alpha1.DrillMode, cluster string) error
 	// Keep stores the latest status of a drill.
 	Keep     func(name string, s v1alpha1.DrillStatus)
@@ -256,7 +260,7 @@ func (c *course) do(ctx context.Context, a drill.Action) error {
 		ctx, cancel := context.WithTimeout(ctx, actWithin)
 		defer cancel()
 		c.r.opts.Log.Info("a drill loses a cluster", "drill", c.name, "cluster", c.run.Target(), "mode", mode)
-		return c.r.opts.Lose(ctx, mode, c.run.Target(), "drill "+c.name)
+		return c.r.opts.Lose(ctx, mode, c.run.Target(), "drill "+c.name, c.run.Duration()+margin)
 	case drill.Restore:
 		ctx, cancel := context.WithTimeout(ctx, actWithin)
 		defer cancel()

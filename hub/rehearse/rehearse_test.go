@@ -67,7 +67,7 @@ func (w *world) rehearsals(d *v1alpha1.Drill) *rehearse.Rehearsals {
 		},
 		Find: func(name string) (*v1alpha1.Drill, bool) { return d, d.Name == name },
 		Ask:  w.ask,
-		Lose: func(_ context.Context, _ v1alpha1.DrillMode, cluster, _ string) error {
+		Lose: func(_ context.Context, _ v1alpha1.DrillMode, cluster, _ string, _ time.Duration) error {
 			w.log("lose " + cluster)
 			w.lost = w.refuse == nil
 			return w.refuse

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -77,6 +78,36 @@ func (a *addresses) of(cluster, process string) (string, error) {
 	return address(clusterBase+c, a.given.Slot, n), a.save()
 }
 
+// forget gives the addresses of a cluster back, or of one process of it.
+func (a *addresses) forget(cluster string, processes ...string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(processes) == 0 {
+		delete(a.given.Clusters, cluster)
+		delete(a.given.Processes, cluster)
+	}
+	for _, p := range processes {
+		delete(a.given.Processes[cluster], p)
+	}
+	return a.save()
+}
+
+// retain gives back the addresses of all clusters but these.
+func (a *addresses) retain(clusters []string) error {
+	a.mu.Lock()
+	known := slices.Collect(maps.Keys(a.given.Clusters))
+	a.mu.Unlock()
+	for _, name := range known {
+		if slices.Contains(clusters, name) {
+			continue
+		}
+		if err := a.forget(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func address(part, slot, n int) string { return fmt.Sprintf("127.%d.%d.%d", part, slot, n+1) }
 
 // settle keeps the fleet's slot, or takes the next one whose hub's port nobody
@@ -127,7 +158,7 @@ func values(m map[string]int) []int {
 func (a *addresses) save() error {
 	data, err := json.Marshal(a.given)
 	if err == nil {
-		err = atomicfile.Replace(a.path, data)
+		err = atomicfile.ReplaceSynced(a.path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the addresses of the fleet: %w", err)

@@ -126,6 +126,9 @@ func (p *program) failed(ran time.Duration, cause error) (wanted bool) {
 		p.again, p.quick = false, 0
 		return true
 	}
+	if errors.Is(cause, errNotStarted) {
+		p.quick = max(p.quick, faulty) // it will not do so by itself
+	}
 	if ran > steady {
 		p.quick = 0
 	}
@@ -147,7 +150,10 @@ func (p *program) fault() error {
 	return p.cause
 }
 
-var errEnded = errors.New("it ends of itself")
+var (
+	errEnded      = errors.New("it ends of itself")
+	errNotStarted = errors.New("cannot be started")
+)
 
 func (p *program) over() bool {
 	p.mu.Lock()
@@ -183,13 +189,27 @@ func (p *program) once() error {
 	}
 	p.mu.Unlock()
 	if err != nil {
+		err = fmt.Errorf("%w: %w", errNotStarted, err)
+		fmt.Fprintf(file, "nave: %v\n", err)
 		return err
 	}
 	err = cmd.Wait()
 	p.mu.Lock()
 	p.process = nil
 	p.mu.Unlock()
+	p.endGroup(cmd.Process.Pid)
 	return err
+}
+
+// endGroup ends what a process left behind: politely where it was asked to end
+// for good, since its children were asked too, at once where it is to run anew.
+func (p *program) endGroup(group int) {
+	for end := time.Now().Add(grace); p.over() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if syscall.Kill(-group, 0) != nil {
+			return // there is nobody
+		}
+	}
+	_ = syscall.Kill(-group, syscall.SIGKILL)
 }
 
 // signal reaches the process and what it started.

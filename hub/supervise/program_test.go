@@ -2,11 +2,15 @@ package supervise
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -164,5 +168,157 @@ func TestRegionsFollowTheirFolders(t *testing.T) {
 	wg.Wait()
 	if s.regions["b"] == nil || s.regions["b"].spoke.over() {
 		t.Error("a folder that cannot be read ended a cluster")
+	}
+}
+
+// TestWhatAProcessStartedEndsWithIt: also where it does not listen to anybody.
+func TestWhatAProcessStartedEndsWithIt(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		end    func(p *program)
+	}{
+		{"sleep 60 & echo $!; exit 1", func(*program) {}},
+		{"(trap '' TERM; echo $BASHPID; while :; do sleep 1; done) & echo child; wait", func(p *program) { p.signal(syscall.SIGKILL) }},
+		{"sleep 60 & echo $!; trap 'exit 0' TERM; wait", func(p *program) { p.stop() }},
+	} {
+		p := shell(t, c.script)
+		p.path = "/bin/bash"
+		p.start()
+		var child int
+		eventually(t, "it starts nothing", func() bool {
+			data, _ := os.ReadFile(p.log)
+			for _, word := range strings.Fields(string(data)) {
+				if pid, err := strconv.Atoi(word); err == nil {
+					child = pid
+				}
+			}
+			return child != 0
+		})
+		c.end(p)
+		eventually(t, "what it started lives on", func() bool { return !alive(child) })
+		p.stop()
+	}
+}
+
+// alive is false for one that has ended, though nobody has taken note of it.
+func alive(pid int) bool {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(data), ") ")
+	return !strings.HasPrefix(state, "Z")
+}
+
+// TestLeftoversEnd: what a supervisor that was killed has left is killed by the
+// next one of the same folder, and nothing else.
+func TestLeftoversEnd(t *testing.T) {
+	s, out := fleetOf(t)
+	other, _ := fleetOf(t)
+	begin := func(mark string) *exec.Cmd {
+		cmd := exec.Command("/bin/sleep", "60")
+		cmd.Env = append(os.Environ(), mark)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd
+	}
+	own, foreign := begin(s.mark()), begin(other.mark())
+	s.endLeftovers()
+	if alive(own.Process.Pid) || !alive(foreign.Process.Pid) {
+		t.Errorf("the fleet's own lives: %t, another's: %t", alive(own.Process.Pid), alive(foreign.Process.Pid))
+	}
+	if !strings.Contains(out.String(), fmt.Sprint(own.Process.Pid)) {
+		t.Errorf("it is not said: %s", out.String())
+	}
+}
+
+// TestKilledRegionsAreGivenBack: when their time is over, and when the hub that had
+// them killed has ended; one that is ordered back is back at once.
+func TestKilledRegionsAreGivenBack(t *testing.T) {
+	s, out := fleetOf(t, "a")
+	s.hub = shell(t, "exec sleep 60")
+	r, err := s.addRegion(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.spoke = shell(t, "exec sleep 60")
+	s.hub.start()
+	r.spoke.start()
+	defer s.stopAll()
+	eventually(t, "nothing starts", func() bool { return r.spoke.running() && s.hub.running() })
+	for _, c := range []struct {
+		why  string
+		life time.Duration
+		back func()
+	}{
+		{"its time is over", 50 * time.Millisecond, func() {}},
+		{"the hub that had it killed has ended", time.Hour, func() {
+			s.hub.signal(syscall.SIGKILL)
+			eventually(t, "the hub does not come back", func() bool { return s.hub.runs.Load() == 2 && s.hub.running() })
+			s.followHub()
+		}},
+		{"", time.Hour, func() {
+			s.followHub()
+			if r.spoke.running() {
+				t.Error("it is given back though its hub lives")
+			}
+			if err := s.Restart("a"); err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		runs := r.spoke.runs.Load()
+		if err := s.Kill("a", c.life); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is not killed", func() bool { return !r.spoke.running() || r.spoke.runs.Load() > runs })
+		c.back()
+		eventually(t, c.why+": it does not come back", func() bool { return r.spoke.running() && r.spoke.runs.Load() == runs+1 })
+		if !strings.Contains(out.String(), c.why) {
+			t.Errorf("%s: %s", c.why, out.String())
+		}
+	}
+}
+
+// TestAddressesAreGivenBack: clusters that come and go use up nothing.
+func TestAddressesAreGivenBack(t *testing.T) {
+	s, _ := fleetOf(t, "stays")
+	first, err := s.addresses.of("stays", "spoke")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 * maxClusters {
+		name := fmt.Sprint("c", i)
+		for j := range 100 {
+			if _, err := s.addresses.of(name, fmt.Sprint("p", i, "-", j)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.addresses.forget(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 600 {
+		if _, err := s.addresses.of("stays", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.addresses.forget("stays", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.addresses.of("goes", "spoke"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.addresses.retain([]string{"stays"}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openAddresses(s.addresses.path)
+	if err != nil || len(again.given.Clusters) != 1 || len(again.given.Processes) != 1 {
+		t.Errorf("%+v, %v", again.given, err)
+	}
+	if now, err := again.of("stays", "spoke"); now != first || err != nil {
+		t.Errorf("%s is %s now: %v", first, now, err)
 	}
 }

@@ -155,7 +155,7 @@ func (s *Supervisor) startProgram(ctx context.Context, r *region, x programSpec)
 	name := r.name + "-" + x.Name
 	p := &program{
 		name: name, path: x.Command[0], args: x.Command[1:], dir: filepath.Join(s.opts.Dir, "clusters", r.name),
-		log: s.state("logs", name+".log"), slog: s.opts.Log, listed: true,
+		env: []string{s.mark()}, log: s.state("logs", name+".log"), slog: s.opts.Log, listed: true,
 	}
 	if found := filepath.Join(s.opts.Bin, p.path); !filepath.IsAbs(p.path) && exists(found) {
 		p.path = found

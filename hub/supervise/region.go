@@ -29,6 +29,10 @@ type region struct {
 	files    programs
 	// killed regions are not restarted until they are given back.
 	killed bool
+	// due gives a killed region back when its time is over; order is the run of the
+	// hub that had it killed, and takes it back with it when it ends.
+	due   *time.Timer
+	order int64
 	// api is where its spoke answers people.
 	api string
 	// via is where the simulated network leads to the hub from here; regions without
@@ -115,13 +119,16 @@ func (s *Supervisor) startRegions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.addresses.retain(names); err != nil {
+		return err
+	}
 	var added []*region
 	for _, name := range names {
 		r, err := s.addRegion(ctx, name)
-		if err != nil {
-			return err
+		s.problems.set("cluster "+name, refused(name, err, "mend the cause; it is tried again")...)
+		if err == nil {
+			added = append(added, r)
 		}
-		added = append(added, r)
 	}
 	if err := s.startRelay(ctx); err != nil {
 		return err
@@ -244,6 +251,9 @@ func (s *Supervisor) endRegion(r *region, wg *sync.WaitGroup) {
 			s.opts.Log.Warn("forget a cluster's spoke", "cluster", r.name, "err", err)
 		}
 		s.problems.set("cluster " + r.name)
+		if err := s.addresses.forget(r.name); err != nil {
+			s.opts.Log.Warn("forget a cluster's addresses", "cluster", r.name, "err", err)
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.regions, r.name)
@@ -295,6 +305,9 @@ func (s *Supervisor) tellFaults() {
 		problem := objects.Problem{
 			Cluster: cluster, Object: "process " + p.name, Reason: "Ends",
 			Message: fmt.Sprintf("ends again and again: %v", err), Remedy: "mend the cause; `nave logs " + p.name + "` says more",
+		}
+		if errors.Is(err, errNotStarted) {
+			problem.Reason, problem.Message, problem.Remedy = "NotStarted", err.Error(), "let its command be a program that is there, by its path or in $PATH"
 		}
 		if p.listed {
 			problem.File = programsFile

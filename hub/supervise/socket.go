@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/navehq/nave/proxy"
@@ -89,6 +90,9 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 	for _, p := range gone {
 		p.stop()
 		s.problems.set("process " + p.name)
+		if err := s.addresses.forget(cluster, strings.TrimPrefix(p.name, "proxy-"+cluster+"-")); err != nil {
+			s.opts.Log.Warn("forget a proxy", "proxy", p.name, "err", err)
+		}
 		if err := os.Remove(s.state("run", p.name+".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.opts.Log.Warn("forget a proxy", "proxy", p.name, "err", err)
 		}

@@ -38,7 +38,7 @@ func (s *Supervisor) options(name string, v any) (string, error) {
 func (s *Supervisor) program(name, binary, options string) *program {
 	return &program{
 		name: name, path: filepath.Join(s.opts.Bin, binary), args: []string{"-options", options},
-		dir: s.opts.Dir, log: s.state("logs", name+".log"), slog: s.opts.Log,
+		dir: s.opts.Dir, env: []string{s.mark()}, log: s.state("logs", name+".log"), slog: s.opts.Log,
 	}
 }
 

@@ -103,6 +103,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return fmt.Errorf("start the fleet of %s: %w", s.opts.Dir, err)
 	}
 	defer unlock()
+	s.endLeftovers()
 	defer s.stopAll()
 	g, ctx := errgroup.WithContext(ctx)
 	if err := s.startHub(ctx); err != nil {
@@ -142,6 +143,7 @@ func (s *Supervisor) follow(ctx context.Context) error {
 		s.route(ctx)
 		s.tellFaults()
 		s.rejoin(ctx)
+		s.followHub()
 	}
 }
 
@@ -160,21 +162,57 @@ func (s *Supervisor) stopAll() {
 	}
 }
 
-// Kill kills a region: its spoke, proxies and programs, with SIGKILL.
-func (s *Supervisor) Kill(cluster string) error {
+// Kill kills a region: its spoke, proxies and programs, with SIGKILL. It is given
+// back when life is over, or the hub that ordered it ends, if nobody does so before.
+func (s *Supervisor) Kill(cluster string, life time.Duration) error {
 	s.mu.Lock()
 	r := s.regions[cluster]
 	if r == nil {
 		s.mu.Unlock()
 		return fmt.Errorf("kill cluster %q: there is no such cluster", cluster)
 	}
-	r.killed = true
+	r.killed, r.order = true, s.hub.runs.Load()
+	if r.due != nil {
+		r.due.Stop()
+	}
+	r.due = time.AfterFunc(life, func() { s.giveBack(cluster, "its time is over") })
 	all := r.all()
 	s.mu.Unlock()
 	for _, p := range all {
 		p.kill()
 	}
 	return nil
+}
+
+// giveBack restarts a region that is still killed.
+func (s *Supervisor) giveBack(cluster, why string) {
+	s.mu.Lock()
+	r := s.regions[cluster]
+	killed := r != nil && r.killed && !s.stopping
+	s.mu.Unlock()
+	if !killed {
+		return
+	}
+	s.out.print("cluster  %s is given back: %s", cluster, why)
+	if err := s.Restart(cluster); err != nil {
+		s.opts.Log.Error("give a killed cluster back", "cluster", cluster, "err", err)
+	}
+}
+
+// followHub gives back what a hub had killed that has ended since: whoever comes
+// after it knows nothing of that.
+func (s *Supervisor) followHub() {
+	s.mu.Lock()
+	var left []string
+	for name, r := range s.regions {
+		if r.killed && r.order != s.hub.runs.Load() {
+			left = append(left, name)
+		}
+	}
+	s.mu.Unlock()
+	for _, name := range left {
+		s.giveBack(name, "the hub that had it killed has ended")
+	}
 }
 
 // stopEach ends processes, all at once; nil is none.
@@ -198,6 +236,9 @@ func (s *Supervisor) Restart(cluster string) error {
 		return fmt.Errorf("restart cluster %q: there is no such cluster", cluster)
 	}
 	r.killed = false
+	if r.due != nil {
+		r.due.Stop()
+	}
 	for _, p := range r.programs {
 		p.revive()
 	}

@@ -132,7 +132,7 @@ const relayLimit = 5 * time.Second
 // before that nobody behind it reaches the hub.
 func (s *Supervisor) startRelay(ctx context.Context) error {
 	path := filepath.Join(s.opts.Bin, "nave")
-	p := &program{name: "relay", path: path, args: []string{"relay", "--socket", s.relaySocket()}, dir: s.opts.Dir, log: s.state("logs", "relay.log"), slog: s.opts.Log}
+	p := &program{name: "relay", path: path, args: []string{"relay", "--socket", s.relaySocket()}, dir: s.opts.Dir, env: []string{s.mark()}, log: s.state("logs", "relay.log"), slog: s.opts.Log}
 	s.mu.Lock()
 	s.relay = p
 	p.start()
@@ -310,10 +310,15 @@ func tell(session *wire.Session, kind string, v any) {
 	})
 }
 
+// longestKill is for how long the hub may have a cluster killed, seconds.
+const longestKill = 24 * 3600
+
 // asked does what the hub orders.
 func (s *Supervisor) asked(_ context.Context, path string, body []byte) ([]byte, error) {
 	var order struct {
 		Cluster string `json:"cluster"`
+		// Seconds is for how long at most a cluster is killed.
+		Seconds int `json:"seconds"`
 	}
 	if err := json.Unmarshal(body, &order); err != nil {
 		return nil, &wire.Refusal{Status: 400, Message: err.Error()}
@@ -321,7 +326,10 @@ func (s *Supervisor) asked(_ context.Context, path string, body []byte) ([]byte,
 	var err error
 	switch path {
 	case "process/kill":
-		err = s.Kill(order.Cluster)
+		if order.Seconds <= 0 || order.Seconds > longestKill {
+			return nil, &wire.Refusal{Status: 400, Message: fmt.Sprintf("a cluster is killed for 1 to %d seconds, not for %d", longestKill, order.Seconds)}
+		}
+		err = s.Kill(order.Cluster, time.Duration(order.Seconds)*time.Second)
 	case "process/restart":
 		err = s.Restart(order.Cluster)
 	default:
@@ -330,6 +338,6 @@ func (s *Supervisor) asked(_ context.Context, path string, body []byte) ([]byte,
 	if err != nil {
 		return nil, &wire.Refusal{Status: 409, Message: err.Error()}
 	}
-	s.out.print("%s  %s", path, order.Cluster)
+	s.out.print("drill    %s: %s", path, order.Cluster)
 	return []byte("{}"), nil
 }
