@@ -37,7 +37,7 @@ func InForce(o *v1alpha1.Operation, now time.Time) bool {
 // declared and what is ordered the safer is in force. The implied clusters are
 // there without a Cluster object, each in a region of its own name.
 func ReadPlatform(set objects.Set, orders Orders, implied []string, now time.Time) Platform {
-	r := &platformReader{orders: orders, now: now, declared: map[string]bool{}}
+	r := &platformReader{orders: withDeclared(orders, set), now: now, declared: map[string]bool{}}
 	r.Settings.Failover = failover.Default()
 	for o := range set.All() {
 		r.read(o)
@@ -50,6 +50,7 @@ func ReadPlatform(set objects.Set, orders Orders, implied []string, now time.Tim
 		}
 	}
 	r.checkTenants()
+	r.checkOrdered()
 	r.frozen()
 	return r.Platform
 }
@@ -60,6 +61,8 @@ type platformReader struct {
 	now    time.Time
 	// declared are the clusters that have an object, be it valid or not.
 	declared map[string]bool
+	// ordered are the Operations of the folder.
+	ordered []*objects.Object
 }
 
 func (r *platformReader) problem(o *objects.Object, field, reason, message, remedy string) {
@@ -77,15 +80,41 @@ func (r *platformReader) read(o *objects.Object) {
 	case *v1alpha1.Drill:
 		r.Drills = append(r.Drills, v)
 	case *v1alpha1.Operation:
-		r.orders = maps.Clone(r.orders)
-		if r.orders == nil {
-			r.orders = Orders{}
-		}
-		r.orders["declared/"+v.Name] = v
+		// It is among the orders already; see withDeclared.
+		r.ordered = append(r.ordered, o)
 	case *v1alpha1.FailoverPolicy:
 		r.problem(o, "metadata.namespace", "NotBuilt", "a tenant's default FailoverPolicy in the hub is not obeyed", "declare it in the clusters, or fleet-wide in FleetConfig spec.failover")
 	default:
 		r.problem(o, "kind", "NotThePlatforms", "is not something that the hub obeys", "put it into clusters/<cluster>/")
+	}
+}
+
+// withDeclared adds the Operations of the folder to the orders given, before
+// any cluster is read: an order is in force wherever it stands in the folder.
+func withDeclared(orders Orders, set objects.Set) Orders {
+	all := Orders{}
+	maps.Copy(all, orders)
+	for o := range set.All() {
+		if v, ok := o.Value.(*v1alpha1.Operation); ok {
+			all["declared/"+v.Name] = v
+		}
+	}
+	return all
+}
+
+// checkOrdered names the Operations of the folder that order what cannot be done.
+func (r *platformReader) checkOrdered() {
+	for _, o := range r.ordered {
+		spec := o.Value.(*v1alpha1.Operation).Spec
+		known := slices.ContainsFunc(r.Clusters, func(c Cluster) bool { return c.Name == string(spec.Cluster) })
+		switch forCluster := spec.Kind == v1alpha1.OperationCordon || spec.Kind == v1alpha1.OperationDrain; {
+		case spec.Kind == v1alpha1.OperationHold:
+			r.problem(o, "spec.kind", "NotBuilt", "Hold is not obeyed", "order Freeze, or take it out")
+		case forCluster && !known:
+			r.problem(o, "spec.cluster", v1alpha1.ReasonNoSuchCluster, fmt.Sprintf("there is no cluster %q", spec.Cluster), "name one that is registered")
+		case spec.Kind == v1alpha1.OperationFreeze && spec.Cluster != "":
+			r.problem(o, "spec.cluster", "NotBuilt", "one cluster alone is not frozen: the whole fleet is", "take it out")
+		}
 	}
 }
 

@@ -117,3 +117,39 @@ func TestImpliedClusters(t *testing.T) {
 		t.Errorf("%s\n%v", diff, p.Problems)
 	}
 }
+
+// An Operation of the folder is obeyed wherever it sorts, clusters first.
+func TestOperationsOfTheFolderAreObeyed(t *testing.T) {
+	now := time.Unix(1000, 0)
+	operation := func(name string, kind v1alpha1.OperationKind, cluster string, until time.Time) *objects.Object {
+		o := order(kind, cluster, until)
+		o.Name = name
+		return object("Operation", name, o)
+	}
+	given := fleet.Orders{"x": order(v1alpha1.OperationCordon, "a", time.Time{})}
+	p := fleet.ReadPlatform(objects.NewSet(
+		cluster("a", v1alpha1.ClusterSpec{Region: "r"}), cluster("b", v1alpha1.ClusterSpec{Region: "r"}), cluster("c", v1alpha1.ClusterSpec{Region: "r"}),
+		operation("cordon-b", v1alpha1.OperationCordon, "b", now.Add(1)),
+		operation("drain-implied", v1alpha1.OperationDrain, "implied", time.Time{}),
+		operation("drain-c", v1alpha1.OperationDrain, "c", now),
+		operation("freeze", v1alpha1.OperationFreeze, "", time.Time{}),
+		operation("gone", v1alpha1.OperationDrain, "gone", time.Time{}),
+		operation("hold", v1alpha1.OperationHold, "", time.Time{}),
+		operation("freeze-a", v1alpha1.OperationFreeze, "a", time.Time{}),
+	), given, []string{"implied"}, now)
+	got := map[string]table.PeerState{}
+	for _, c := range p.Clusters {
+		got[c.Name] = c.State
+	}
+	want := map[string]table.PeerState{"a": table.PeerCordoned, "b": table.PeerCordoned, "c": table.PeerReady, "implied": table.PeerDraining}
+	if diff := cmp.Diff(want, got); diff != "" || !p.Settings.Frozen || len(given) != 1 {
+		t.Errorf("frozen %v, given %v, states (-want +got):\n%s", p.Settings.Frozen, given, diff)
+	}
+	var said []string
+	for _, x := range p.Problems {
+		said = append(said, x.Object+" "+x.Field+" "+x.Reason)
+	}
+	if diff := cmp.Diff([]string{"Operation freeze-a spec.cluster NotBuilt", "Operation gone spec.cluster NoSuchCluster", "Operation hold spec.kind NotBuilt"}, said); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
