@@ -58,6 +58,8 @@ type member struct {
 	problems   map[string][]objects.Problem
 	samples    map[string]*assignment.Sample
 	tombstones map[stream.ID]stream.Resource
+	// sealed are the keys of the secrets that it pushed.
+	sealed map[string]bool
 	heard      time.Time
 	up         bool
 	synced     bool
@@ -201,7 +203,7 @@ func (b *Board) member(cluster string) *member {
 	m := &member{
 		raw: map[stream.ID]stream.Resource{}, statuses: map[string]*assignment.Status{},
 		problems: map[string][]objects.Problem{}, samples: map[string]*assignment.Sample{},
-		tombstones: map[stream.ID]stream.Resource{},
+		tombstones: map[stream.ID]stream.Resource{}, sealed: map[string]bool{},
 	}
 	var held []stream.Version
 	for _, r := range b.opts.State.Clusters[cluster] {

@@ -194,13 +194,13 @@ func TestAClusterSpeaksForItselfOnly(t *testing.T) {
 			t.Errorf("%s is refused: %v, want %v", c.why, refused, c.refused)
 		}
 	}
-	if got := d.member("west").Declared; !slices.Equal(got, []objects.Key{gatewayKey("g")}) {
+	if got := d.Declared("west"); !slices.Equal(got, []objects.Key{gatewayKey("g")}) {
 		t.Errorf("west declares %v after all this", got)
 	}
 	if got := d.member("west").Facts; got != nil {
 		t.Errorf("west has facts %+v", got)
 	}
-	if got := d.member("east").Declared; !slices.Equal(got, []objects.Key{gatewayKey("mine")}) {
+	if got := d.Declared("east"); !slices.Equal(got, []objects.Key{gatewayKey("mine")}) {
 		t.Errorf("east declares %v", got)
 	}
 }
@@ -237,7 +237,7 @@ func TestARestartTakesUpWhatWasPushed(t *testing.T) {
 
 	again := newDesk(t, dir)
 	again.SetClusters(clusters("west", "east"))
-	if m := again.member("west"); !slices.Equal(m.Declared, []objects.Key{gatewayKey("g")}) || m.Facts == nil || m.Facts.Version != "v" || m.Lease != assignment.Lost {
+	if m := again.member("west"); !slices.Equal(again.Declared("west"), []objects.Key{gatewayKey("g")}) || m.Facts == nil || m.Facts.Version != "v" || m.Lease != assignment.Lost {
 		t.Errorf("after a restart west is %+v", m)
 	}
 	if len(again.held["west"]) != 2 || len(again.held["east"]) != 1 {
@@ -357,6 +357,60 @@ func TestAClusterThatIsNoLongerRegisteredHasNoSession(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("its stream goes on")
+	}
+}
+
+// TestAClusterThatLeavesLeavesNothing: the names that it held are others', and it
+// begins anew if it comes back; also where it left while there was no hub.
+func TestAClusterThatLeavesLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	d := newDesk(t, dir)
+	d.SetClusters(clusters("west", "south", "east"))
+	d.Edit(plan.PutSettings(assignment.Fleet{}))
+	d.now = d.now.Add(hear)
+	d.Open()
+	p := &peer{t: t}
+	p.connect(d.Session("east"))
+	for _, cluster := range []string{"west", "south", "east"} {
+		d.push(cluster, gateway(t, cluster, "g"))
+	}
+	holds := func(holder string) func() bool {
+		return func() bool {
+			for _, cluster := range []string{"west", "south", "east"} {
+				if p.has("placement", cluster+"/ns/g") != (cluster == holder) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	p.await("the first one's", holds("west"))
+	d.SetClusters(clusters("south", "east"))
+	p.await("another one's, and one's only", holds("east"))
+	d.SetClusters(clusters("south", "east", "west"))
+	if got := d.Declared("west"); len(got) > 0 || len(d.held["west"]) > 0 {
+		t.Errorf("back, it has declared %v, and %v is held of it", got, d.held["west"])
+	}
+	d.push("west", gateway(t, "west", "g"), gateway(t, "west", "only"))
+	d.Close()
+	d.store.Close()
+
+	again := newDesk(t, dir)
+	again.SetClusters(clusters("south", "west"))
+	again.Edit(plan.PutSettings(assignment.Fleet{}))
+	again.now = again.now.Add(hear)
+	again.Open()
+	p = &peer{t: t}
+	p.connect(again.Session("south"))
+	p.await("the next one's", holds("south"))
+	if len(again.held["west"]) == 0 {
+		t.Error("what a cluster that stayed had declared is lost")
+	}
+	again.Close()
+	again.store.Close()
+	_, state, err := store.Open(filepath.Join(dir, "store"), slog.New(slog.DiscardHandler))
+	if err != nil || len(state.Clusters["east"]) > 0 || state.Claims[plan.ClaimName(gatewayKey("g"))] != "south" || state.Claims[plan.ClaimName(gatewayKey("only"))] != "west" {
+		t.Errorf("%v, %v, %v", state.Claims, state.Clusters["east"], err)
 	}
 }
 

@@ -3,9 +3,12 @@ package board
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/wire"
 	"github.com/navehq/nave/hub/fleet"
@@ -54,6 +57,9 @@ func (b *Board) heard(m *member, up bool) {
 func (b *Board) intake(cluster string, m *member, changes []stream.Change) []stream.Nack {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.members[cluster] != m {
+		return nil // it is not registered any more
+	}
 	m.heard = b.opts.Now()
 	var nacks []stream.Nack
 	var edits []plan.Edit
@@ -100,6 +106,7 @@ func (b *Board) take(m *member, cluster string, c stream.Change) ([]plan.Edit, e
 		if r.From != cluster {
 			return nil, fmt.Errorf("a secret from %q: %w", r.From, errForeign)
 		}
+		m.sealed[c.Key] = true
 		return []plan.Edit{plan.PutSealed(r)}, nil
 	case *assignment.Sample:
 		if r.From != cluster {
@@ -181,11 +188,44 @@ func (b *Board) release(id fleet.DeclarationID) []plan.Edit {
 	if id.Key.Kind != "Gateway" || b.claims[name] != id.Cluster {
 		return nil
 	}
+	return append(b.free(name), b.offer(id.Key)...)
+}
+
+func (b *Board) free(name string) []plan.Edit {
 	if err := b.opts.Store.SetClaim(name, ""); err != nil {
-		b.opts.Log.Error("free a claim", "claim", name, "cluster", id.Cluster, "err", err)
+		b.opts.Log.Error("free a claim", "claim", name, "cluster", b.claims[name], "err", err)
 	}
 	delete(b.claims, name)
 	return []plan.Edit{plan.DropClaim(name)}
+}
+
+// offer gives a name that is free to the first cluster that declares the Gateway.
+func (b *Board) offer(gateway objects.Key) (edits []plan.Edit) {
+	for _, cluster := range slices.Sorted(maps.Keys(b.clusters)) {
+		m := b.members[cluster]
+		if m == nil {
+			continue
+		}
+		envelope, ok := m.raw[stream.ID{Kind: string(assignment.KindDeclaration), Key: assignment.DeclarationKey(cluster, gateway)}]
+		if !ok {
+			continue
+		}
+		d, err := declared(envelope)
+		if err != nil {
+			b.opts.Log.Error("read what a cluster declared", "cluster", cluster, "resource", envelope.ID().String(), "err", err)
+			continue
+		}
+		edits = append(edits, b.claim(d)...)
+	}
+	return edits
+}
+
+func declared(envelope stream.Resource) (*fleet.Declaration, error) {
+	r, err := assignment.Decode(assignment.KindDeclaration, envelope.Key, envelope.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Read(r.(*assignment.Declaration), envelope.Hash)
 }
 
 func (b *Board) takeAway(m *member, cluster string, id stream.ID) ([]plan.Edit, error) {
@@ -206,6 +246,7 @@ func (b *Board) takeAway(m *member, cluster string, id stream.ID) ([]plan.Edit, 
 		if !strings.HasPrefix(id.Key, cluster+"/") {
 			return nil, fmt.Errorf("the secret %q: %w", id.Key, errForeign)
 		}
+		delete(m.sealed, id.Key)
 		return []plan.Edit{plan.DropSealed(id.Key)}, nil
 	case assignment.KindStatus:
 		delete(m.statuses, id.Key)

@@ -13,7 +13,8 @@ import (
 )
 
 // SetClusters takes the registered clusters with the orders in force for them.
-// A cluster that is no longer among them loses its session.
+// Of a cluster that is not among them nothing is kept: no session, no declaration,
+// and no name that others may want.
 func (b *Board) SetClusters(list []fleet.Cluster) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -25,15 +26,69 @@ func (b *Board) SetClusters(list []fleet.Cluster) {
 			edits = append(edits, plan.PutCluster(c))
 		}
 	}
-	gone := b.clusters
+	gone := b.strangers(now)
 	b.clusters = now
-	for name := range gone {
-		if _, ok := now[name]; !ok {
-			edits = append(edits, plan.DropCluster(name))
-			b.member(name).session.Disconnect(errUnregistered)
-		}
+	for _, name := range gone {
+		edits = append(edits, plan.DropCluster(name))
+		edits = append(edits, b.withdraw(name)...)
 	}
 	b.apply(edits)
+	for _, name := range gone {
+		b.forget(name)
+	}
+}
+
+// strangers are the clusters of which something is known and that are not among
+// the registered ones, by name.
+func (b *Board) strangers(registered map[string]fleet.Cluster) []string {
+	known := map[string]bool{}
+	for name := range b.clusters {
+		known[name] = true
+	}
+	for name := range b.members {
+		known[name] = true
+	}
+	for _, name := range b.claims {
+		known[name] = true
+	}
+	maps.DeleteFunc(known, func(name string, _ bool) bool { _, ok := registered[name]; return ok })
+	return slices.Sorted(maps.Keys(known))
+}
+
+// withdraw takes back all that a cluster declared, and offers the names that it
+// held to the others.
+func (b *Board) withdraw(cluster string) []plan.Edit {
+	var edits []plan.Edit
+	m := b.member(cluster)
+	for id := range m.raw {
+		edit, err := b.takeAway(m, cluster, id)
+		if err != nil {
+			b.opts.Log.Error("take back what a cluster declared", "cluster", cluster, "resource", id.String(), "err", err)
+		}
+		edits = append(edits, edit...)
+	}
+	for key := range m.sealed {
+		edits = append(edits, plan.DropSealed(key))
+	}
+	for name, holder := range b.claims { // of Gateways that are not known any more
+		if holder == cluster {
+			edits = append(edits, b.free(name)...)
+		}
+	}
+	return edits
+}
+
+// forget ends a cluster's session and drops what was stored of it.
+func (b *Board) forget(cluster string) {
+	b.opts.Log.Info("forget a cluster that is not registered", "cluster", cluster)
+	m := b.member(cluster)
+	m.session.Disconnect(errUnregistered)
+	m.session.Close()
+	delete(b.members, cluster)
+	delete(b.opts.State.Clusters, cluster)
+	if err := b.opts.Store.Forget(cluster); err != nil {
+		b.opts.Log.Error("forget what a cluster declared", "cluster", cluster, "err", err)
+	}
 }
 
 // Member is one cluster as the console and the CLI show it.
@@ -49,8 +104,6 @@ type Member struct {
 	Statuses []*assignment.Status
 	Problems []objects.Problem
 	Samples  []*assignment.Sample
-	// Declared are the declarations that it pushed.
-	Declared []objects.Key
 }
 
 // Members lists every registered cluster as it is now, by name.
@@ -80,12 +133,6 @@ func (b *Board) show(name string) Member {
 	for _, key := range slices.Sorted(maps.Keys(m.samples)) {
 		v.Samples = append(v.Samples, m.samples[key])
 	}
-	for id := range m.raw {
-		if r, err := assignment.Decode(assignment.KindDeclaration, id.Key, m.raw[id].Payload); err == nil {
-			v.Declared = append(v.Declared, r.(*assignment.Declaration).Key)
-		}
-	}
-	slices.SortFunc(v.Declared, objects.Key.Compare)
 	return v
 }
 

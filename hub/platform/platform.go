@@ -88,6 +88,9 @@ func (p *Platform) Start(orders fleet.Orders, state string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read the platform's objects: %w", err)
 	}
+	if p.implied(); p.problems["clusters"] != nil { // nobody shall be forgotten for that
+		return fmt.Errorf("look for clusters: %s", p.problems["clusters"][0].Message)
+	}
 	p.take(scan, nil)
 	return nil
 }

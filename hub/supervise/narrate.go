@@ -23,21 +23,29 @@ const (
 	// patience is how often in a row a notice must be seen to be worth saying, and
 	// a problem missed to be called solved: a hub that comes back hears of it anew.
 	patience = 4
+	// most is how many lines of one kind are said at once.
+	most = 10
 )
 
 // said is what people were told of: gateways by their lines, problems by how
 // often they were missed since.
 type said struct {
 	gateways map[string]string
-	problems map[string]int
+	problems map[string]standing
 	// waiting notices are those not said yet, by how often they were seen.
 	waiting map[string]int
 	// before are the gateways a moment ago: while proxies come up, nothing is said.
 	before map[string]string
 }
 
+// standing is a problem that people were told of.
+type standing struct {
+	reason string
+	missed int
+}
+
 func newSaid() *said {
-	return &said{gateways: map[string]string{}, problems: map[string]int{}, waiting: map[string]int{}}
+	return &said{gateways: map[string]string{}, problems: map[string]standing{}, waiting: map[string]int{}}
 }
 
 // narrate prints where each gateway answers and what people must mend, when it
@@ -108,32 +116,61 @@ func (t *said) news(status report.Status) []string {
 
 // changes are the lines on problems that came, and on those that are mended.
 func (t *said) changes(problems []objects.Problem) []string {
-	var out []string
-	standing, waiting := map[string]bool{}, map[string]int{}
+	var out folded
+	there, waiting := map[string]bool{}, map[string]int{}
 	for _, p := range problems {
 		line := report.Line(p)
-		if standing[line] {
+		if there[line] {
 			continue
 		}
-		standing[line] = true
+		there[line] = true
 		_, known := t.problems[line]
 		if !known && p.Severity == objects.SeverityInfo && t.waiting[line]+1 < patience {
 			waiting[line] = t.waiting[line] + 1
 			continue
 		}
 		if !known {
-			out = append(out, severity(p)+"  "+line)
+			out.add(severity(p), p.Reason, line)
 		}
-		t.problems[line] = 0
+		t.problems[line] = standing{reason: p.Reason}
 	}
 	t.waiting = waiting
 	for _, line := range slices.Sorted(maps.Keys(t.problems)) {
-		if standing[line] {
+		if there[line] {
 			continue
 		}
-		if t.problems[line]++; t.problems[line] == patience {
-			delete(t.problems, line)
-			out = append(out, "solved   "+line)
+		s := t.problems[line]
+		if s.missed++; s.missed < patience {
+			t.problems[line] = s
+			continue
+		}
+		delete(t.problems, line)
+		out.add("solved ", s.reason, line)
+	}
+	return out.text()
+}
+
+// folded are lines of which only so many of one kind are said at once.
+type folded struct {
+	lines  []string
+	counts map[[2]string]int
+}
+
+func (f *folded) add(label, reason, line string) {
+	if f.counts == nil {
+		f.counts = map[[2]string]int{}
+	}
+	kind := [2]string{label, reason}
+	if f.counts[kind]++; f.counts[kind] <= most {
+		f.lines = append(f.lines, label+"  "+line)
+	}
+}
+
+func (f *folded) text() []string {
+	out := f.lines
+	for _, kind := range slices.SortedFunc(maps.Keys(f.counts), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		if n := f.counts[kind] - most; n > 0 {
+			out = append(out, fmt.Sprintf("%s  and %d more with the reason %s; `nave status` shows what stands", kind[0], n, kind[1]))
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -247,4 +248,28 @@ func FuzzPrograms(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestManyProblemsAreFolded: of those of one kind a few are said, and how many more
+// there are; others are said beside them.
+func TestManyProblemsAreFolded(t *testing.T) {
+	told := newSaid()
+	status := report.Status{Problems: []objects.Problem{{Object: "Other x", Reason: "Other", Message: "m"}}}
+	for i := range 4000 {
+		status.Problems = append(status.Problems, objects.Problem{Object: fmt.Sprint("HTTPRoute ns/", i), Reason: "AwaitingHub", Message: "m"})
+	}
+	expect := func(label string) {
+		t.Helper()
+		var got []string
+		for range patience {
+			got = append(got, told.news(status)...)
+		}
+		all := strings.Join(got, "\n")
+		if len(got) != most+2 || !strings.Contains(all, label+"  and 3990 more with the reason AwaitingHub") || !strings.Contains(all, "Other x") {
+			t.Errorf("%d lines:\n%s", len(got), all)
+		}
+	}
+	expect("problem")
+	status.Problems = nil
+	expect("solved ")
 }
