@@ -265,6 +265,11 @@ func TestASpokeAloneAnswers(t *testing.T) {
 		var s report.Status
 		return code == 200 && json.Unmarshal([]byte(body), &s) == nil && len(s.Gateways) == 1 && len(s.Problems) > 0
 	})
+	var s report.Status
+	code, body := ask(api, "/api/v1/status", token)
+	if json.Unmarshal([]byte(body), &s) != nil || s.By != "west" || !s.HubSilent || !s.HubHeard.IsZero() || strings.Contains(body, "null") {
+		t.Errorf("the status, without a hub: %d %s", code, body)
+	}
 	if code, _ := ask(api, "/api/v1/status", "wrong"); code != 401 {
 		t.Errorf("without the token: %d", code)
 	}

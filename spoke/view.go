@@ -28,8 +28,10 @@ func (v view) Status() report.Status {
 	own := v.s.opts.Cluster
 	proxies := v.s.facts().Proxies
 	r := report.Status{
-		Clusters: []report.Cluster{}, Gateways: report.Gateways(own, proxies, statuses), Problems: problems,
+		Clusters: []report.Cluster{}, Gateways: report.Gateways(own, proxies, statuses), Problems: problems, By: own,
 	}
+	there, heard := v.s.uplink.Hub()
+	r.HubSilent, r.HubHeard = !there, heard
 	r.Routes, r.Backends = report.Objects(own, statuses)
 	for _, p := range peers {
 		c := report.Cluster{Name: p.Cluster, Region: p.Region, State: string(p.State), Lease: v.lease(p.Cluster)}

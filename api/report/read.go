@@ -52,7 +52,7 @@ func Gateways(cluster string, proxies []assignment.ProxyFacts, statuses []*assig
 			found[at].Conditions = status.Conditions
 		}
 	}
-	var out []Gateway
+	out := []Gateway{}
 	for _, at := range slices.Sorted(maps.Keys(found)) {
 		g := *found[at]
 		if g.Home != cluster {
@@ -101,6 +101,7 @@ type condition struct {
 
 // Objects are the routes and backends among the statuses of a cluster.
 func Objects(cluster string, statuses []*assignment.Status) (routes, backends []Object) {
+	routes, backends = []Object{}, []Object{}
 	for _, x := range statuses {
 		o := Object{Cluster: cluster, Kind: x.Key.Kind, Namespace: x.Key.Namespace, Name: x.Key.Name, Status: x.Value}
 		switch {

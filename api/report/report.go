@@ -12,6 +12,14 @@ import (
 
 // Status is the whole fleet at one instant.
 type Status struct {
+	// By is the cluster whose spoke says this, where it is not the hub that does:
+	// of other clusters it knows neither the proxies nor when they were heard.
+	By string `json:"by,omitempty"`
+	// HubSilent: that spoke does not hear the hub. HubHeard is when it last did;
+	// absent where it has not since it began.
+	HubSilent bool      `json:"hubSilent,omitempty"`
+	HubHeard  time.Time `json:"hubHeard,omitzero"`
+
 	Clusters []Cluster         `json:"clusters"`
 	Gateways []Gateway         `json:"gateways"`
 	Routes   []Object          `json:"routes"`
@@ -73,6 +81,12 @@ type Object struct {
 	Name      string          `json:"name"`
 	Status    json.RawMessage `json:"status,omitempty"`
 }
+
+// The bounds of how long an order holds that ends by itself.
+const (
+	ShortestOrder = time.Second
+	LongestOrder  = 366 * 24 * time.Hour
+)
 
 // Order is an order in force.
 type Order struct {

@@ -138,6 +138,9 @@ func (s *Session) disconnect(c *conn) error {
 	s.lag.lost()
 	s.conn = nil
 	greeted, release := c.greeted, c.release
+	if greeted {
+		s.heard = c.heard
+	}
 	c.release = func() {}
 	s.mu.Unlock()
 	release()

@@ -131,6 +131,7 @@ type Session struct {
 	conn   *conn // the current one, nil between
 	last   *conn // whose goroutines may still be ending
 	runs   int
+	heard  time.Time // the peer, by the connection before
 	closed bool
 	lag    lag
 }
@@ -175,7 +176,8 @@ type Standing struct {
 	stream.Standing
 	// Up: greetings are exchanged. Synced: the peer's state is here in full.
 	Up, Synced bool
-	// Heard is when anything last came from the peer on this connection.
+	// Heard is when anything last came from the peer, on this connection or one
+	// before it; zero when nothing ever came.
 	Heard time.Time
 	// Behind is since when the peer lacks the state that it should have; zero
 	// when it lacks nothing.
@@ -190,10 +192,12 @@ type Standing struct {
 func (s *Session) Standing() Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Standing{Standing: s.source.Standing(), Behind: s.lag.since(), Taken: s.sink.Mark(), Epoch: s.sink.Epoch()}
+	st := Standing{Standing: s.source.Standing(), Behind: s.lag.since(), Taken: s.sink.Mark(), Epoch: s.sink.Epoch(), Heard: s.heard}
 	if s.conn != nil {
-		st.Up, st.Peer, st.Heard = s.conn.greeted, s.conn.peer, s.conn.heard
-		st.Synced = s.sink.Synced()
+		st.Up, st.Peer, st.Synced = s.conn.greeted, s.conn.peer, s.sink.Synced()
+	}
+	if st.Up {
+		st.Heard = s.conn.heard
 	}
 	return st
 }

@@ -158,13 +158,14 @@ func cut(text string) string {
 func (l *Log) Recent(n int) []Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.tail[max(0, len(l.tail)-min(n, remembered)):])
+	return slices.Clone(l.tail[max(0, len(l.tail)-max(0, min(n, remembered))):])
 }
 
 // Read gives the last n entries that can be read; what is half written at the
 // end is not there yet.
 func Read(r io.Reader, n int) ([]Entry, error) {
 	var out []Entry
+	n = max(0, n)
 	_, err := each(r, func(_ int, e Entry, err error) error {
 		if err == nil {
 			out = append(out, e)

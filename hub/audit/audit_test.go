@@ -129,6 +129,15 @@ func TestManyAtOnceStayInOneChain(t *testing.T) {
 	}
 }
 
+func TestLessThanNoEntries(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, path)
+	put(t, l, audit.Entry{Who: "a", What: "freeze"})
+	if list, err := audit.Read(strings.NewReader(file(t, path)), -4); err != nil || len(list)+len(l.Recent(-4)) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte("{\"at\":\"2001-09-09T01:46:41Z\",\"who\":\"a\",\"what\":\"freeze\",\"hash\":\"00\"}\n"))
 	f.Add([]byte("{}\n{}\n"))

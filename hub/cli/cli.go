@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,10 @@ func Run(ctx context.Context, args []string, out, problems io.Writer) int {
 	root.PersistentFlags().StringVar(&c.dir, "dir", ".", "the fleet's folder")
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "table", "table, json or yaml")
 	root.AddCommand(c.commands()...)
+	// What cannot be obeyed whole is refused before anything is done.
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return mistyped(cmp.Or(c.checkOutput(), cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()))
+	}
 	// A word that is no command comes here: there is nothing else to run.
 	root.Args, root.RunE = cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() }
 	misused(root)

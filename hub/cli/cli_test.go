@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,14 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
 		{[]string{"plan", example, "-o", "xml"}, 2, "xml"},
 		{[]string{"latency", "--via", "nowhere", "--dir", t.TempDir()}, 1, "has not been started"},
+		{[]string{"token", "create"}, 2, `"cluster" not set`},
+		{[]string{"explain", "b", "--from", "a", "--via", "b"}, 2, "from via"},
+		{[]string{"audit", "show", "-n", "-4"}, 2, "0 or more"},
+		{[]string{"logs", "-n", "-2"}, 2, "0 or more"},
+		{[]string{"cordon", "a", "--for", "500ms"}, 2, "1s to 8784h"},
+		{[]string{"drain", "a", "--for", "0s"}, 2, "1s to 8784h"},
+		{[]string{"freeze", "--for", "-1h"}, 2, "1s to 8784h"},
+		{[]string{"cordon", "a", "--for", "9000h"}, 2, "1s to 8784h"},
 	} {
 		code, _, problems := nave(t, c.args...)
 		if code != c.code || !strings.Contains(problems, c.want) {
@@ -70,6 +79,9 @@ func TestUsage(t *testing.T) {
 func TestCheck(t *testing.T) {
 	if code, out, problems := nave(t, "check", example); code != 0 || out != "" {
 		t.Errorf("the example: %d %s %s", code, out, problems)
+	}
+	if _, out, _ := nave(t, "check", example, "-o", "json"); out != "[]\n" {
+		t.Errorf("nothing, as JSON, is %s", out)
 	}
 	dir := folder(t, map[string]string{
 		"hub/tenants.yaml":          "apiVersion: nave.dev/v1alpha1\nkind: Tenant\nmetadata: {name: t}\nspec: {nonsense: 1}\n",
@@ -211,6 +223,8 @@ func TestLogs(t *testing.T) {
 	}{
 		{[]string{"-n", "2"}, "hub  two\nhub  three\nspoke-a  last\n", 0},
 		{[]string{"hub"}, "hub  one\nhub  two\nhub  three\n", 0},
+		{[]string{"-n", "1", "-o", "json"}, `{"process":"hub","line":"three"}` + "\n" + `{"process":"spoke-a","line":"last"}` + "\n", 0},
+		{[]string{"-n", "1", "-o", "yaml"}, "- line: three\n  process: hub\n- line: last\n  process: spoke-a\n", 0},
 		{[]string{"proxy"}, "", 1},
 	} {
 		code, out, _ := nave(t, append([]string{"logs", "--dir", dir}, c.args...)...)
@@ -245,11 +259,13 @@ func TestStatusIsShown(t *testing.T) {
 		Gateways: []report.Gateway{{Cluster: "a", Home: "b", Namespace: "n", Name: "g", Listeners: []report.Listener{{Name: "http", URLs: []string{"http://127.0.0.1:80"}}}}},
 		Orders:   []report.Order{{Kind: "Cordon", Cluster: "a", Who: "me", Why: "because", Since: time.Unix(1e9, 0), Expires: time.Unix(2e9, 0)}},
 		History:  []report.Ordered{{At: time.Unix(1e9, 0), Who: "me", What: "drill start", On: "d\x1b[2J", Refused: "it is Sunday"}},
-		Problems: []objects.Problem{{Cluster: "a", File: "f.yaml:3", Object: "HTTPRoute n/r", Field: "spec.x", Message: "is wrong", Remedy: "mend it"}},
+		Problems: []objects.Problem{{Cluster: "a", File: "f.yaml:3", Object: "HTTPRoute n/r", Field: "spec.x", Message: "is wrong", Remedy: "mend it"},
+			{Cluster: "a", File: "d.yaml:1", Object: "Deployment n/d", Message: "is left out here", Severity: objects.SeverityInfo}},
 	})
 	for _, args := range [][]string{{"status"}, {"status", "--via", "a"}} {
 		code, out, problems := nave(t, append(args, "--dir", dir)...)
-		for _, want := range []string{"1/2", "n/g", "http://127.0.0.1:80", "because", "2033-05-", `drill start  d\x1b[2J`, "refused: it is Sunday", "clusters/a/f.yaml:3: HTTPRoute n/r: spec.x: is wrong; mend it"} {
+		for _, want := range []string{"1/2", "n/g", "http://127.0.0.1:80", "because", "2033-05-", `drill start  d\x1b[2J`, "refused: it is Sunday",
+			"\n\nproblem  clusters/a/f.yaml:3: HTTPRoute n/r: spec.x: is wrong; mend it\nnotice  clusters/a/d.yaml:1: Deployment n/d: is left out here\n"} {
 			if code != 0 || !strings.Contains(out, want) {
 				t.Errorf("%v: %d, it lacks %q: %s%s", args, code, want, out, problems)
 			}
@@ -257,6 +273,48 @@ func TestStatusIsShown(t *testing.T) {
 	}
 	if len(*asked) != 2 || (*asked)[0] != "GET /api/v1/status Bearer secret" {
 		t.Errorf("asked %q", *asked)
+	}
+}
+
+// What a spoke cannot know it does not say, and it says since when the hub is away.
+func TestStatusOfASpoke(t *testing.T) {
+	own := report.Cluster{Name: "a", Lease: "Connected", State: "Ready", Heard: time.Now(), Proxies: []report.Proxy{{Ready: true}}}
+	s := report.Status{By: "a", Clusters: []report.Cluster{own, {Name: "b", Lease: "Connected", State: "Ready"}}}
+	for _, c := range []struct {
+		silent bool
+		heard  time.Time
+		want   string
+	}{
+		{false, time.Now(), "as far as the spoke of a knows, which hears the hub\n"},
+		{true, time.Unix(1e9, 0), "hears nothing of the hub since 2001-09-"},
+		{true, time.Time{}, "has not heard the hub since it began\n"},
+	} {
+		s.HubSilent, s.HubHeard = c.silent, c.heard
+		dir, _ := fakeHub(t, s)
+		_, out, problems := nave(t, "status", "--via", "a", "--dir", dir)
+		if first, _, _ := strings.Cut(out, "\n"); !strings.Contains(first+"\n", c.want) {
+			t.Errorf("the first line is %q, not %q %s", first, c.want, problems)
+		}
+		for _, row := range []string{`a +Connected +Ready +1/1 +0s ago`, `b +Connected +Ready +- +-`} {
+			if !regexp.MustCompile(row).MatchString(out) {
+				t.Errorf("no row is %q:\n%s", row, out)
+			}
+		}
+	}
+}
+
+// A hub that says nothing does not keep who asks.
+func TestAHubThatHangs(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(hang) })
+	dir := folder(t, map[string]string{".nave/run/hub.json": `{"api": "` + strings.TrimPrefix(server.URL, "http://") + `"}`, ".nave/token": "secret\n"})
+	began := time.Now()
+	code, _, problems := nave(t, "status", "--dir", dir)
+	if took := time.Since(began); code != 1 || took > 15*time.Second || !strings.Contains(problems, "no answer within 5s") || !strings.Contains(problems, "--via") {
+		t.Errorf("%d after %s: %s", code, took, problems)
 	}
 }
 
@@ -268,9 +326,10 @@ func TestOrders(t *testing.T) {
 		want string
 	}{
 		{[]string{"cordon", "a", "--why", "w", "--for", "2m"}, `POST /api/v1/orders Bearer secret {"cluster":"a","seconds":120,"verb":"cordon","who":"me","why":"w"}`},
-		{[]string{"undrain", "a"}, `POST /api/v1/orders Bearer secret {"cluster":"a","seconds":0,"verb":"undrain","who":"me","why":""}`},
+		{[]string{"undrain", "a"}, `POST /api/v1/orders Bearer secret {"cluster":"a","verb":"undrain","who":"me","why":""}`},
+		{[]string{"freeze", "--for", "1500ms"}, `POST /api/v1/orders Bearer secret {"seconds":2,"verb":"freeze","who":"me","why":""}`},
 		{[]string{"token", "create", "--cluster", "a"}, `POST /api/v1/tokens Bearer secret {"cluster":"a","who":"me"}`},
-		{[]string{"freeze"}, `POST /api/v1/orders Bearer secret {"seconds":0,"verb":"freeze","who":"me","why":""}`},
+		{[]string{"freeze"}, `POST /api/v1/orders Bearer secret {"verb":"freeze","who":"me","why":""}`},
 		{[]string{"cluster", "revoke", "a"}, `POST /api/v1/clusters/a/revoke Bearer secret {"who":"me"}`},
 		{[]string{"drill", "start", "d"}, `POST /api/v1/drills/d/start Bearer secret {"who":"me"}`},
 		{[]string{"explain", "ns/b", "--from", "a"}, `GET /api/v1/explain?backend=ns%2Fb&from=a Bearer secret`},
@@ -296,6 +355,10 @@ func TestOrders(t *testing.T) {
 			t.Errorf("%v: %d %q %s", c.args, code, out, problems)
 		}
 	}
+	dir, asked = fakeHub(t, map[string]string{})
+	if code, _, problems := nave(t, "cordon", "a", "-o", "xml", "--dir", dir); code != 2 || len(*asked) != 0 {
+		t.Errorf("an order whose output cannot be: %d %s, the hub was asked %q", code, problems, *asked)
+	}
 	refusing, _ := fakeHub(t, nil)
 	if code, _, problems := nave(t, "drain", "a", "--dir", refusing); code != 1 || !strings.Contains(problems, "no such thing") {
 		t.Errorf("a refusal: %d %q", code, problems)
@@ -312,7 +375,7 @@ func TestAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range []audit.Entry{{Who: "ann", What: "cordon", On: "west", Why: "patching"}, {Who: "ben", What: "freeze"}} {
+	for _, e := range []audit.Entry{{Who: "ann", What: "cordon", On: "west", Why: "patching"}, {Who: "ben", What: "freeze", Why: "say \"no\"! \x1b[2J"}} {
 		if err := log.Append(e); err != nil {
 			t.Fatal(err)
 		}
@@ -323,6 +386,8 @@ func TestAudit(t *testing.T) {
 	}{
 		{[]string{"show"}, "ann  cordon  west  patching\n"},
 		{[]string{"show", "-o", "json", "-n", "1"}, `"who": "ben"`},
+		{[]string{"show"}, `ben  freeze        say "no"! \x1b[2J`},
+		{[]string{"show", "-n", "0", "-o", "json"}, `[]`},
 		{[]string{"verify"}, "2 orders hold\n"},
 		{[]string{"verify", "-o", "json"}, `"orders": 2`},
 	} {

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,7 +20,14 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/api/version"
+)
+
+// How long a question, and an order, may wait for their answer.
+const (
+	askWithin   = 5 * time.Second
+	orderWithin = 30 * time.Second
 )
 
 // client talks to the hub of a folder's fleet, or to a spoke.
@@ -69,7 +78,11 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 		}
 		reader = bytes.NewReader(data)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	within := orderWithin
+	if method == http.MethodGet {
+		within = askWithin
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer within %s", within))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, base+path, reader)
 	if err != nil {
@@ -78,12 +91,12 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", c.asked(), err)
+		return c.unanswered(ctx, err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", c.asked(), err)
+		return c.unanswered(ctx, err)
 	}
 	if resp.StatusCode >= 300 {
 		return errors.New(strings.TrimSpace(string(data)))
@@ -94,11 +107,15 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	return json.Unmarshal(data, into)
 }
 
-func (c *client) asked() string {
-	if c.via != "" {
-		return "the spoke of " + c.via
+// unanswered says who did not answer, and whom else to ask.
+func (c *client) unanswered(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
 	}
-	return "the hub; while it is gone, --via CLUSTER asks a spoke"
+	if c.via != "" {
+		return fmt.Errorf("ask the spoke of %s: %w", c.via, err)
+	}
+	return fmt.Errorf("ask the hub: %w; while it is gone, status, latency and explain ask a spoke by --via CLUSTER", err)
 }
 
 // throughSpoke lets a command ask a spoke.
@@ -126,13 +143,28 @@ func (c *client) print(w io.Writer, v any, table func(io.Writer)) error {
 		table(t)
 		return t.Flush()
 	}
-	return mistyped(fmt.Errorf("output %q is none of table, json, yaml", c.output))
+	return c.checkOutput()
+}
+
+func (c *client) checkOutput() error {
+	if slices.Contains([]string{"table", "json", "yaml"}, c.output) {
+		return nil
+	}
+	return fmt.Errorf("output %q is none of table, json, yaml", c.output)
+}
+
+// countable refuses a number of lines that is none.
+func countable(lines int) error {
+	if lines < 0 {
+		return mistyped(fmt.Errorf("--lines %d: is no number of lines; say 0 or more", lines))
+	}
+	return nil
 }
 
 func (c *client) commands() []*cobra.Command {
 	return []*cobra.Command{
 		c.check(), c.plan(), c.logs(), c.cluster(), c.history(), c.version(),
-		c.throughSpoke(c.status()), c.throughSpoke(c.latency()), c.throughSpoke(c.explain()), c.drill(), c.token(),
+		c.throughSpoke(c.status()), c.throughSpoke(c.latency()), c.explain(), c.drill(), c.token(),
 		c.order("cordon", "CLUSTER", "give a cluster no new work"), c.order("drain", "CLUSTER", "take a cluster's work elsewhere"),
 		c.order("uncordon", "CLUSTER", "let a cluster serve again"), c.order("undrain", "CLUSTER", "end a drain; a cordon stays"), c.order("freeze", "", "stop automation"), c.order("unfreeze", "", "let automation go on"),
 		c.order("confirm", "CLUSTER", "let a held assignment through"),
@@ -147,9 +179,15 @@ func (c *client) order(verb, arg, short string) *cobra.Command {
 		use, args = verb+" "+arg, cobra.ExactArgs(1)
 	}
 	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, list []string) error {
-		body := map[string]any{"verb": verb, "why": why, "seconds": int(life.Seconds()), "who": who()}
+		body := map[string]any{"verb": verb, "why": why, "who": who()}
 		if len(list) > 0 {
 			body["cluster"] = list[0]
+		}
+		if cmd.Flags().Changed("for") {
+			if life < report.ShortestOrder || life > report.LongestOrder {
+				return mistyped(fmt.Errorf("--for %s: an order holds 1s to %.0fh; without --for it holds until it is taken back", life, report.LongestOrder.Hours()))
+			}
+			body["seconds"] = int(math.Ceil(life.Seconds()))
 		}
 		return c.do(cmd, "/api/v1/orders", body)
 	}}
@@ -157,7 +195,7 @@ func (c *client) order(verb, arg, short string) *cobra.Command {
 	if verb == "confirm" || strings.HasPrefix(verb, "un") {
 		return cmd // what ends an order, or a hold, lasts
 	}
-	cmd.Flags().DurationVar(&life, "for", 0, "how long it holds; without it until it is taken back")
+	cmd.Flags().DurationVar(&life, "for", 0, "how long it holds, 1s to 8784h; without it until it is taken back")
 	return cmd
 }
 
@@ -228,5 +266,7 @@ func (c *client) explain() *cobra.Command {
 		})
 	}}
 	cmd.Flags().StringVar(&from, "from", "", "as a cluster sees it; all without it")
+	c.throughSpoke(cmd)
+	cmd.MarkFlagsMutuallyExclusive("from", "via") // a spoke knows what its own cluster sees
 	return cmd
 }

@@ -6,7 +6,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +21,9 @@ import (
 func (c *client) history() *cobra.Command {
 	lines := 0
 	show := &cobra.Command{Use: "show", Short: "who ordered what, when and why", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if err := countable(lines); err != nil {
+			return err
+		}
 		file, err := c.openAudit()
 		if err != nil {
 			return err
@@ -73,8 +79,16 @@ func showOrdered(w io.Writer, at time.Time, who, what, on, why, refused string) 
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", at.Local().Format("2006-01-02 15:04:05"), printable(who), printable(what), printable(on), printable(why))
 }
 
-// printable keeps what people wrote from steering a terminal.
+// printable keeps what people wrote from steering a terminal, and leaves the
+// rest as they wrote it.
 func printable(text string) string {
-	quoted := fmt.Sprintf("%q", text)
-	return quoted[1 : len(quoted)-1]
+	var out strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		out.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return out.String()
 }

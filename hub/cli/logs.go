@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -25,8 +27,11 @@ const (
 func (c *client) logs() *cobra.Command {
 	follow, lines := false, 0
 	cmd := &cobra.Command{Use: "logs [NAME]", Short: "what the fleet's processes say; NAME is a part of a process' name", Args: cobra.MaximumNArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		if err := countable(lines); err != nil {
+			return err
+		}
 		name := strings.Join(args, "")
-		t := tails{dir: filepath.Join(c.dir, ".nave", "logs"), name: name, lines: lines, at: map[string]int64{}}
+		t := tails{dir: filepath.Join(c.dir, ".nave", "logs"), name: name, lines: lines, at: map[string]int64{}, say: c.logLine}
 		found, err := t.look(cmd.OutOrStdout())
 		if err != nil {
 			return err
@@ -46,6 +51,30 @@ func (c *client) logs() *cobra.Command {
 	return cmd
 }
 
+// said is a line of a log as `logs -o json` gives it, one object a line; as YAML
+// the lines are one list.
+type said struct {
+	Process string `json:"process"`
+	Line    string `json:"line"`
+}
+
+func (c *client) logLine(w io.Writer, process string, line []byte) error {
+	x := said{process, strings.TrimRight(string(line), "\r\n")}
+	switch c.output {
+	case "json":
+		return json.NewEncoder(w).Encode(x)
+	case "yaml":
+		data, err := yaml.Marshal([]said{x})
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(data)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s  %s", process, line)
+	return err
+}
+
 func wait(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -61,6 +90,8 @@ type tails struct {
 	// lines of each are shown; negative is everything that is new.
 	lines int
 	at    map[string]int64
+	// say writes a line of a process.
+	say func(w io.Writer, process string, line []byte) error
 }
 
 // look shows what was not shown yet, and tells whether there are such logs.
@@ -115,7 +146,7 @@ func (t *tails) show(w io.Writer, name, path string) error {
 		list = list[max(0, len(list)-t.lines):]
 	}
 	for _, line := range list {
-		if _, err := fmt.Fprintf(w, "%s  %s", name, line); err != nil {
+		if err := t.say(w, name, line); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func checked(args []string) (problems []objects.Problem, line func(objects.Probl
 
 func checkFleet(dir string) ([]objects.Problem, error) {
 	p, err := preview.Read(preview.Options{Dir: dir})
-	return slices.Concat([]objects.Problem{}, p.Problems, supervise.Check(dir)), err
+	return append(append([]objects.Problem{}, p.Problems...), supervise.Check(dir)...), err
 }
 
 func isFleet(dir string) bool {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,19 +27,12 @@ func (c *client) status() *cobra.Command {
 }
 
 func showStatus(w io.Writer, s report.Status) {
+	if s.By != "" {
+		fmt.Fprintln(w, told(s)+"\n")
+	}
 	fmt.Fprintln(w, "CLUSTER\tREGION\tLEASE\tSTATE\tPROXIES\tHEARD")
 	for _, x := range s.Clusters {
-		ready := 0
-		for _, p := range x.Proxies {
-			if p.Ready {
-				ready++
-			}
-		}
-		heard := "never"
-		if !x.Heard.IsZero() {
-			heard = time.Since(x.Heard).Round(time.Second).String() + " ago"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\n", x.Name, x.Region, x.Lease, x.State, ready, len(x.Proxies), heard)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.Name, x.Region, x.Lease, x.State, heard(s, x))
 	}
 	fmt.Fprintln(w, "\nGATEWAY\tIN\tOF\tLISTENER\tURLS")
 	for _, g := range s.Gateways {
@@ -46,8 +40,11 @@ func showStatus(w io.Writer, s report.Status) {
 			fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%s\n", g.Namespace, g.Name, g.Cluster, g.Home, l.Name, strings.Join(l.URLs, " "))
 		}
 	}
+	if len(s.Orders) > 0 {
+		fmt.Fprintln(w, "\nORDER\tON\tBY\tWHY\tTERM")
+	}
 	for _, o := range s.Orders {
-		fmt.Fprintf(w, "\norder\t%s %s\tby %s\t%s\t%s\n", o.Kind, o.Cluster, printable(o.Who), printable(o.Why), term(o))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", o.Kind, cmp.Or(o.Cluster, "the fleet"), printable(o.Who), printable(o.Why), term(o))
 	}
 	if len(s.History) > 0 {
 		fmt.Fprintln(w, "\n"+orderedHead)
@@ -55,9 +52,50 @@ func showStatus(w io.Writer, s report.Status) {
 	for _, o := range s.History[max(0, len(s.History)-latest):] {
 		showOrdered(w, o.At, o.Who, o.What, o.On, o.Why, o.Refused)
 	}
-	for _, p := range s.Problems {
-		fmt.Fprintf(w, "\nproblem\t%s\n", report.Line(p))
+	if len(s.Problems) > 0 {
+		fmt.Fprintln(w)
 	}
+	showProblems(w, s.Problems, report.Line)
+}
+
+// told says whose knowledge a status is, where it is not the hub's.
+func told(s report.Status) string {
+	hub := "which hears the hub"
+	switch {
+	case s.HubSilent && s.HubHeard.IsZero():
+		hub = "which has not heard the hub since it began"
+	case s.HubSilent:
+		hub = "which hears nothing of the hub since " + clock(s.HubHeard)
+	}
+	return fmt.Sprintf("as far as the spoke of %s knows, %s", s.By, hub)
+}
+
+// heard are the proxies of a cluster that are ready, and when its spoke was
+// heard: of others a spoke knows neither.
+func heard(s report.Status, x report.Cluster) string {
+	if s.By != "" && s.By != x.Name {
+		return "-\t-"
+	}
+	ready := 0
+	for _, p := range x.Proxies {
+		if p.Ready {
+			ready++
+		}
+	}
+	last := "never"
+	if !x.Heard.IsZero() {
+		last = max(0, time.Since(x.Heard)).Round(time.Second).String() + " ago"
+	}
+	return fmt.Sprintf("%d/%d\t%s", ready, len(x.Proxies), last)
+}
+
+// clock is a time of today without its day.
+func clock(t time.Time) string {
+	t = t.Local()
+	if t.Format(time.DateOnly) == time.Now().Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateTime)
 }
 
 // latest is how many of the last orders the status shows.

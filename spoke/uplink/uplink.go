@@ -111,8 +111,11 @@ func (u *Uplink) Run(ctx context.Context) error {
 	return err
 }
 
-// Connected tells whether the hub is there.
-func (u *Uplink) Connected() bool { return u.session.Standing().Up }
+// Hub tells whether the hub is there, and when it was heard last, zero for never.
+func (u *Uplink) Hub() (there bool, heard time.Time) {
+	s := u.session.Standing()
+	return s.Up, s.Heard
+}
 
 // Verify holds what a cluster has signed against that cluster's certificate, as
 // the assignment gives it.

@@ -164,7 +164,7 @@ func (w *world) connect() (end func()) {
 	})
 	end = sync.OnceFunc(func() { cancel(); w.hub.Close(); server.Stop(); done.Wait() })
 	w.t.Cleanup(end)
-	w.await("the stream", w.uplink.Connected)
+	w.await("the stream", func() bool { there, _ := w.uplink.Hub(); return there })
 	return end
 }
 
@@ -490,6 +490,9 @@ func TestFactsAreToldAndTakenBack(t *testing.T) {
 	}
 	// What is told while the hub is away is there when it comes back.
 	end()
+	if there, heard := w.uplink.Hub(); there || time.Since(heard).Abs() > time.Minute {
+		t.Errorf("with the hub away: there %v, heard %s", there, heard)
+	}
 	w.uplink.Tell(&assignment.Facts{Cluster: "east", Version: "2"})
 	w.connect()
 	w.await("the newer facts", func() bool {
