@@ -180,7 +180,9 @@ func fleet(t *testing.T) *standalone.Fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		f.End()
+		if err := f.End(); err != nil {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Logf("`nave up` printed:\n%s", standalone.Tail(f.Log(), 20))
 			logs, _ := filepath.Glob(filepath.Join(dir, ".nave", "logs", "*"))

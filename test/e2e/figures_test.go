@@ -93,7 +93,7 @@ func TestIdleMemory(t *testing.T) {
 	f := start(t, nil)
 	stay(t, 5*time.Second)
 	all, err := f.Processes()
-	if err != nil || len(all) != 1+3+12+1 {
+	if err != nil || len(all) != 1+3+12+1+4 {
 		t.Fatalf("%d processes, %v", len(all), err)
 	}
 	most := map[string]int64{}

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,33 +16,47 @@ import (
 )
 
 // TestRegionGoesSilent: every link of a region swallows what it is given and
-// closes nothing, under 200 requests a second. What is killed outright is the
-// demo's.
+// closes nothing.
 func TestRegionGoesSilent(t *testing.T) {
 	f := start(t, nil)
 	wan, err := os.ReadFile(filepath.Join(f.Dir(), "hub", "wan.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	traffic := f.load(200)
-	stay(t, 4*time.Second)
-	lost := time.Now()
-	f.write("hub/wan.yaml", silenced(string(wan)))
-	eventually(t, 20*time.Second, "the hub misses the region", func() error {
-		var s report.Status
-		if err := f.JSON(t.Context(), &s, "status"); err != nil {
-			return err
+	f.loseHome(func() { f.write("hub/wan.yaml", silenced(string(wan))) }, func() { f.write("hub/wan.yaml", string(wan)) })
+}
+
+// TestRegionIsKilled: the spoke, the proxies and the servers of a region are killed
+// at once.
+func TestRegionIsKilled(t *testing.T) {
+	f := start(t, nil)
+	programs := []string{"nave-spoke", "nave-proxy", "model-sim", "mcp-sim"}
+	f.loseHome(func() {
+		f.withhold(programs...)
+		if killed := f.kill(func(name string) bool { return strings.Contains(name, "-"+home) }); len(killed) != 1+4+2 {
+			t.Fatalf("killed %v", killed)
 		}
-		for _, c := range s.Clusters {
-			if (c.Name == home) != (c.Lease == string(v1alpha1.LeaseLost)) {
-				return fmt.Errorf("%s is %s", c.Name, c.Lease)
-			}
+	}, func() {
+		for _, p := range programs {
+			f.giveBack(p)
 		}
-		return nil
 	})
+}
+
+// loseHome takes the home region away under 200 requests a second that enter
+// elsewhere, gives it back, and asserts that nobody lost anything.
+func (f *fleet) loseHome(take, give func()) {
+	t := f.t
+	t.Helper()
+	traffic, watcher := f.load(200), load.Watch(t.Context(), f.model)
 	stay(t, 3*time.Second)
+	loss := load.Loss{From: time.Now()}
+	take()
+	loss.To = time.Now()
+	eventually(t, 20*time.Second, "the hub misses the region", f.leases(v1alpha1.LeaseLost))
+	stay(t, 2*time.Second)
 	back := time.Now()
-	f.write("hub/wan.yaml", string(wan))
+	give()
 	eventually(t, 60*time.Second, "traffic comes back", func() error {
 		all := traffic.Results()
 		last := all[max(0, len(all)-100):]
@@ -51,32 +66,50 @@ func TestRegionGoesSilent(t *testing.T) {
 		return nil
 	})
 	returned := time.Now()
-	stay(t, 2*time.Second)
+	stay(t, time.Second)
 	traffic.Stop()
 	results := traffic.Results()
-	before := between(results, lost.Add(-2*time.Second), lost)
+	before := between(results, loss.From.Add(-2*time.Second), loss.From)
 	if n := servedBy(before, home); 2*n < len(before) {
-		t.Fatalf("INVALID: the region served %d of %d requests when its links went silent", n, len(before))
+		t.Fatalf("INVALID: the region served %d of %d requests when it was lost", n, len(before))
 	}
-	fates := none(t, results)
-	var slowest load.Result
-	for _, r := range results {
-		if r.Took() > slowest.Took() {
-			slowest = r
-		}
+	inFlight := watcher.Before(loss.From)
+	if inFlight < 10 {
+		t.Fatalf("INVALID: %d requests were in flight at the region when it was lost", inFlight)
 	}
-	if slowest.Took() > 3*time.Second {
+	fates := none(t, results, loss)
+	slowest := slices.MaxFunc(results, func(a, b load.Result) int { return cmp.Compare(a.Took(), b.Took()) })
+	if slowest.Took() >= 3*time.Second {
 		t.Errorf("the slowest request, a %s, took %s: %v", slowest.Kind, slowest.Took(), slowest.Err)
 	}
-	if s := traffic.Sessions(); s.Changed > 0 {
-		t.Errorf("%d of %d MCP sessions have another id", s.Changed, s.All)
+	sessions := traffic.Sessions()
+	if sessions.Changed > 0 {
+		t.Errorf("%d of %d MCP sessions have another id", sessions.Changed, sessions.All)
 	}
-	during := between(results, lost.Add(4*time.Second), back)
-	if n := servedBy(during, home); n > 0 {
-		t.Errorf("a silent region served %d requests", n)
+	if sessions.Restarts < sessions.All {
+		t.Errorf("INVALID: of %d MCP sessions %d were initialised anew", sessions.All, sessions.Restarts)
 	}
-	t.Logf("%d requests: %d cut after they had begun, %d not repeated; slowest %s; back after %s",
-		len(results), fates[load.Cut], fates[load.Unrepeated], slowest.Took().Round(time.Millisecond), returned.Sub(back).Round(100*time.Millisecond))
+	if n := servedBy(between(results, loss.To.Add(load.Unnoticed), back), home); n > 0 {
+		t.Errorf("a lost region served %d requests", n)
+	}
+	t.Logf("%d requests, %d of them in flight at the region when it was lost: %d cut after they had begun, %d not repeated; slowest %s; %d of %d sessions initialised anew; back after %s",
+		len(results), inFlight, fates[load.Cut], fates[load.Unrepeated], slowest.Took().Round(time.Millisecond), sessions.Restarts, sessions.All, returned.Sub(back).Round(100*time.Millisecond))
+}
+
+// leases asks the hub whether the home region's lease is so, and the others' hold.
+func (f *fleet) leases(want v1alpha1.Lease) func() error {
+	return func() error {
+		var s report.Status
+		if err := f.JSON(f.t.Context(), &s, "status"); err != nil {
+			return err
+		}
+		for _, c := range s.Clusters {
+			if is := v1alpha1.Lease(c.Lease); c.Name == home && is != want || c.Name != home && is != v1alpha1.LeaseConnected {
+				return fmt.Errorf("%s is %s", c.Name, c.Lease)
+			}
+		}
+		return nil
+	}
 }
 
 // silenced is a WAN in which the links of the home region, the hub's included,

@@ -7,6 +7,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,8 @@ const (
 	Lost
 	// Cut is a stream that ended early after it had begun, and said so.
 	Cut
-	// Unrepeated is a call with an effect that was under way: to send it again
-	// could have done it twice.
+	// Unrepeated is a call with an effect of which the gateway says that it was
+	// under way: to send it again could have done it twice.
 	Unrepeated
 )
 
@@ -60,7 +61,12 @@ const (
 	patience = 15 * time.Second
 	// dearShare is one in how many requests goes to a model that costs money.
 	dearShare = 40
+	// closing is how long the sessions' ends may take.
+	closing = 5 * time.Second
 )
+
+// Farewell bounds how long Stop takes.
+const Farewell = patience + closing
 
 // Options of Traffic. Models and Tools are the proxies of each gateway,
 // host:port, to which requests go in turn.
@@ -74,7 +80,8 @@ type Options struct {
 	Sessions int
 	// Dear is for models that cost money: they get fewer of the requests.
 	Dear bool
-	// Home is the cluster that has to serve before the traffic begins; "" any.
+	// Home is the cluster that has to serve before the traffic begins, and where the
+	// sessions are then; "" any.
 	Home string
 }
 
@@ -105,11 +112,11 @@ func Start(ctx context.Context, opts Options) (*Traffic, error) {
 	if err := t.models.warm(ctx, opts.Home); err != nil {
 		return nil, err
 	}
-	if err := Reach(ctx, opts.Tools); err != nil {
-		return nil, err
-	}
 	for range opts.Sessions {
-		a, err := Connect(ctx, opts.Tools)
+		a, err := reach(ctx, opts.Tools, opts.Home)
+		if err == nil {
+			_, err = a.count(ctx) // so that a counter that begins anew is seen to do so
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -189,8 +196,18 @@ func (t *Traffic) Stop() {
 	t.once.Do(func() {
 		t.cancel()
 		t.wg.Wait()
-		for _, a := range t.agents {
-			a.close()
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			var all sync.WaitGroup
+			for _, a := range t.agents {
+				all.Go(a.close)
+			}
+			all.Wait()
+		}()
+		select {
+		case <-closed:
+		case <-time.After(closing): // nothing is left to lose
 		}
 	})
 }
@@ -222,6 +239,33 @@ func (t *Traffic) Sessions() Sessions {
 		s.Restarts += a.restarted()
 	}
 	return s
+}
+
+// Loss is a part of the fleet going away: From is before it began, To after.
+type Loss struct{ From, To time.Time }
+
+// Unnoticed is how long a loss may stay so: what begins until then may still
+// run into it.
+const Unnoticed = 3 * time.Second
+
+// met tells whether a request was under way when something was lost, or before
+// that could be noticed.
+func (l Loss) met(r Result) bool {
+	return !r.Ended.Before(l.From) && !r.Scheduled.After(l.To.Add(Unnoticed))
+}
+
+// Held are the results held against what was lost in the meantime: a stream that
+// was cut, or a call that was not repeated, without having met a loss is lost.
+// The slice is the caller's.
+func Held(results []Result, losses ...Loss) []Result {
+	out := slices.Clone(results)
+	for i, r := range out {
+		if r.Fate != Cut && r.Fate != Unrepeated || slices.ContainsFunc(losses, func(l Loss) bool { return l.met(r) }) {
+			continue
+		}
+		out[i].Fate, out[i].Err = Lost, fmt.Errorf("nothing was lost that it could have met: %w", r.Err)
+	}
+	return out
 }
 
 // Failed describes the requests that were lost, at most n of them.

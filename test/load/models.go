@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/openai/openai-go/v3"
@@ -35,22 +36,28 @@ func asked() openai.ChatCompletionNewParams {
 // traffic begins: every proxy then reaches it, and none is still returning to it.
 const together = 16
 
+// ErrElsewhere is said where another cluster serves than the one that should.
+var ErrElsewhere = errors.New("another cluster serves")
+
 // warm waits until a cluster serves.
 func (m *models) warm(ctx context.Context, home string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	var last error
 	for {
 		answers := make(chan error, together)
 		for range together {
 			go func() { answers <- m.there(ctx, home) }()
 		}
-		var last error
+		served := true
 		for range together {
 			if err := <-answers; err != nil {
-				last = err
+				if served = false; last == nil || ctx.Err() == nil {
+					last = err
+				}
 			}
 		}
-		if last == nil {
+		if served {
 			return nil
 		}
 		select {
@@ -65,10 +72,18 @@ func (m *models) warm(ctx context.Context, home string) error {
 func (m *models) there(ctx context.Context, home string) error {
 	seen := &sighting{}
 	_, err := m.chat(context.WithValue(ctx, sightingKey{}, seen))
-	if by := seen.cluster(); err == nil && home != "" && by != home {
-		err = fmt.Errorf("%q serves", by)
+	if err == nil {
+		err = elsewhere(seen.cluster(), home)
 	}
 	return err
+}
+
+// elsewhere says so where another cluster served than the one that should.
+func elsewhere(by, home string) error {
+	if home == "" || by == home {
+		return nil
+	}
+	return fmt.Errorf("%w: %q, not %s", ErrElsewhere, by, home)
 }
 
 func (m *models) chat(ctx context.Context) (Fate, error) {
@@ -82,6 +97,9 @@ func (m *models) chat(ctx context.Context) (Fate, error) {
 	return Served, nil
 }
 
+// truncated is the code by which the gateway says that a stream broke off.
+const truncated = "stream_truncated"
+
 func (m *models) stream(ctx context.Context) (Fate, error) {
 	s := m.client.Chat.Completions.NewStreaming(ctx, asked())
 	defer s.Close()
@@ -93,7 +111,7 @@ func (m *models) stream(ctx context.Context) (Fate, error) {
 		}
 	}
 	switch err := s.Err(); {
-	case err != nil && begun:
+	case err != nil && begun && strings.Contains(err.Error(), truncated):
 		return Cut, err
 	case err != nil:
 		return Lost, err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -43,23 +44,35 @@ func Connect(ctx context.Context, hosts []string) (*Agent, error) {
 // Reach waits until a session can be begun at the proxies of a gateway, as long as
 // a fleet may take to start.
 func Reach(ctx context.Context, hosts []string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	a, err := reach(ctx, hosts, "")
+	if err == nil {
+		a.close()
+	}
+	return err
+}
+
+// reach begins a session that a cluster serves, as soon as it does; "" is any.
+func reach(ctx context.Context, hosts []string, home string) (*Agent, error) {
+	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		a, err := Connect(ctx, hosts)
+		seen := &sighting{}
+		a, err := Connect(context.WithValue(ctx, sightingKey{}, seen), hosts)
 		if err == nil {
+			if err = elsewhere(seen.cluster(), home); err == nil {
+				return a, nil
+			}
 			a.close()
-			return nil
 		}
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the tools to serve: %w", err)
+		case <-limit.Done():
+			return nil, fmt.Errorf("wait for the tools to serve: %w", err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-func (a *Agent) close() { _ = a.session.Close() } // nothing is left to lose
+func (a *Agent) close() { _ = a.session.Close() } // the server forgets it anyway
 
 // same tells whether the session is still the one that began.
 func (a *Agent) same() bool { return a.id != "" && a.session.ID() == a.id }
@@ -91,7 +104,7 @@ func (a *Agent) tool(ctx context.Context, n int) (Fate, error) {
 func (a *Agent) count(ctx context.Context) (Fate, error) {
 	got, err := a.call(ctx, "count", map[string]any{})
 	if err != nil {
-		return Unrepeated, err
+		return unanswered(err), err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,6 +113,19 @@ func (a *Agent) count(ctx context.Context) (Fate, error) {
 	}
 	a.counted = got
 	return Served, nil
+}
+
+// unanswered is what became of a call with an effect that failed: only where the
+// gateway says that it may have been carried out must it not be sent again.
+func unanswered(err error) Fate {
+	var answer *jsonrpc.Error
+	var data struct {
+		MaybeExecuted bool `json:"maybeExecuted"`
+	}
+	if errors.As(err, &answer) && json.Unmarshal(answer.Data, &data) == nil && data.MaybeExecuted {
+		return Unrepeated
+	}
+	return Lost
 }
 
 // call gives the number in the answer, where there is one.

@@ -91,8 +91,8 @@ func run(t *testing.T, list []string) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if !s.f.End() {
-			t.Error("`nave up` did not end when it was asked to")
+		if err := s.f.End(); err != nil {
+			t.Error(err)
 		}
 		if t.Failed() {
 			t.Logf("it printed:\n%s", standalone.Tail(s.f.Log(), 20))

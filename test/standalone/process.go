@@ -14,47 +14,55 @@ import (
 // Process is one of the fleet's processes.
 type Process struct {
 	// Name is as its options file is called (hub, spoke-CLUSTER, proxy-CLUSTER-NAME),
-	// or relay.
+	// relay, or program-CLUSTER-COMMAND for what a processes.yaml has started.
 	Name string
 	Pid  int
 	// Anonymous is its anonymous memory, bytes.
 	Anonymous int64
 }
 
-// name is what a process of a fleet is called, by its arguments; "" for another.
-func name(args []string, run string) string {
+// Program tells whether it is of a processes.yaml.
+func (p Process) Program() bool { return strings.HasPrefix(p.Name, "program-") }
+
+// mark is in the environment of all that belongs to a fleet, whatever started it.
+func (f *Fleet) mark() string { return "NAVE_STANDALONE_FLEET=" + f.opts.Dir }
+
+// name is what a process of the fleet is called, by its arguments and by where it
+// was started.
+func (f *Fleet) name(args []string, cwd string) string {
+	run := filepath.Join(f.opts.Dir, ".nave", "run")
 	if i := slices.Index(args, "-options"); i >= 0 && i+1 < len(args) && filepath.Dir(args[i+1]) == run {
 		return strings.TrimSuffix(filepath.Base(args[i+1]), ".json")
 	}
 	if i := slices.Index(args, "--socket"); i >= 0 && i+1 < len(args) && filepath.Dir(args[i+1]) == run {
 		return "relay"
 	}
-	return ""
+	return "program-" + filepath.Base(cwd) + "-" + filepath.Base(args[0])
 }
 
-// Processes lists the hub, the spokes, the proxies and the relay that run, by name.
+// Processes lists all that runs of the fleet but `nave up` itself, by name.
 func (f *Fleet) Processes() ([]Process, error) {
-	run := filepath.Join(f.opts.Dir, ".nave", "run")
-	lists, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	lists, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		return nil, err
 	}
 	var out []Process
 	for _, path := range lists {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		args := strings.Split(string(bytes.TrimRight(data, "\x00")), "\x00")
-		called := name(args, run)
-		if called == "" {
-			continue
-		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
 			return nil, err
 		}
-		p := Process{Name: called, Pid: pid}
+		data, err := os.ReadFile(path)
+		if err != nil || pid == f.command.Process.Pid || !slices.Contains(strings.Split(string(data), "\x00"), f.mark()) {
+			continue // it ended meanwhile, or is somebody else's
+		}
+		line, err := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		args := strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
+		if err != nil || args[0] == "" || slices.Equal(args, f.command.Args) {
+			continue // it has ended, or does not run yet
+		}
+		cwd, _ := os.Readlink(filepath.Join(filepath.Dir(path), "cwd"))
+		p := Process{Name: f.name(args, cwd), Pid: pid}
 		if p.Anonymous, err = anonymous(pid); err == nil {
 			out = append(out, p)
 		}

@@ -36,6 +36,7 @@ type Fleet struct {
 	opts    Options
 	command *exec.Cmd
 	ended   chan struct{}
+	err     error // how it ended, once it has
 }
 
 // Start starts `nave up`.
@@ -47,7 +48,7 @@ func Start(opts Options) (*Fleet, error) {
 	}
 	defer out.Close()
 	f.command = exec.Command(filepath.Join(opts.Bin, "nave"), "up", opts.Dir)
-	f.command.Env = append(os.Environ(), opts.Env...)
+	f.command.Env = append(append(os.Environ(), opts.Env...), f.mark())
 	f.command.Stdout, f.command.Stderr = out, out
 	f.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if !opts.Keep {
@@ -57,7 +58,7 @@ func Start(opts Options) (*Fleet, error) {
 		return nil, fmt.Errorf("start the fleet: %w", err)
 	}
 	go func() {
-		_ = f.command.Wait() // how it ended, its log says
+		f.err = f.command.Wait()
 		close(f.ended)
 	}()
 	return f, nil
@@ -82,17 +83,34 @@ func (f *Fleet) Up() bool {
 	}
 }
 
-// End ends the fleet, and tells whether it went by itself when it was asked to.
-func (f *Fleet) End() bool {
+// patience is how long a fleet has to end; Farewell bounds how long End takes.
+const (
+	patience = 20 * time.Second
+	Farewell = patience + time.Second
+)
+
+// End ends the fleet, and says what was wrong with its end: it did not go by
+// itself when it was asked to, or with another exit code than 0, or left processes.
+func (f *Fleet) End() error {
 	_ = f.command.Process.Signal(syscall.SIGINT) // it may have ended
 	select {
 	case <-f.ended:
-		return true
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		_ = syscall.Kill(-f.command.Process.Pid, syscall.SIGKILL)
 		<-f.ended
-		return false
+		return errors.New("end the fleet: it did not end when it was asked to")
 	}
+	if f.err != nil {
+		return fmt.Errorf("end the fleet: %w", f.err)
+	}
+	left, err := f.Processes()
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("it left processes behind: %v", left)
+	}
+	if err != nil {
+		return fmt.Errorf("end the fleet: %w", err)
+	}
+	return nil
 }
 
 // Nave runs a command of the CLI on the fleet and gives what it prints.

@@ -212,7 +212,7 @@ func (s *scene) startFleet(ctx context.Context, set settings, port string) error
 	if err != nil {
 		return err
 	}
-	s.ends = append(s.ends, func() { f.End() })
+	s.ends = append(s.ends, func() { _ = f.End() }) // what was measured stands
 	status, err := f.Wait(ctx, standalone.Expected{Clusters: 1, Gateways: 1, Replicas: 1})
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, standalone.Tail(f.Log(), 5))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/test/load"
+	"github.com/navehq/nave/test/standalone"
 )
 
 const example = "../../../docs/examples/three-regions"
@@ -87,6 +89,9 @@ func TestJudge(t *testing.T) {
 		}
 		return out
 	}
+	took := func(d time.Duration) []load.Result {
+		return []load.Result{{Kind: load.Chat, Scheduled: lostAt.Add(-100 * time.Millisecond), Ended: lostAt.Add(d - 100*time.Millisecond), Cluster: "southcentralus"}}
+	}
 	before := by(lostRegion, 60, -time.Second, load.Served)
 	for _, c := range []struct {
 		name     string
@@ -99,6 +104,11 @@ func TestJudge(t *testing.T) {
 		{"nothing lost", good, before, 10, false, ""},
 		{"a stream that had begun, a call with an effect", good, append(by(lostRegion, 1, 50*time.Millisecond, load.Cut), append(before, by("", 1, time.Second, load.Unrepeated)...)...), 10, false, ""},
 		{"one lost", good, append(by("", 1, time.Second, load.Lost), before...), 10, false, "1 requests were lost"},
+		{"a stream that was cut before the loss", good, append(by(lostRegion, 1, -2*time.Second, load.Cut), before...), 10, false, "1 requests were lost"},
+		{"a call not repeated long after the loss", good, append(by("", 1, 10*time.Second, load.Unrepeated), before...), 10, false, "1 requests were lost"},
+		{"one too slow", good, append(took(3*time.Second+time.Millisecond), before...), 10, false, "took 3.001s, longer than 3s"},
+		{"one just in time", good, append(took(3*time.Second), before...), 10, false, ""},
+		{"a session with another id", good, before, 10, false, "1 of 21 MCP sessions"},
 		{"too few in flight", good, before, 9, true, "9 requests were in flight"},
 		{"too small a share", good, append(by("southcentralus", 80, -time.Second, load.Served), before...), 10, true, "served 42 %"},
 		{"never lost", course{}, before, 10, true, "the drill"},
@@ -106,7 +116,11 @@ func TestJudge(t *testing.T) {
 		{"traffic stays away", course{lost: lostAt, restored: good.restored, status: good.status}, before, 10, false, "did not come back"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			j := judge(c.course, c.results, load.Sessions{}, c.inFlight, "")
+			sessions := load.Sessions{All: 21}
+			if strings.Contains(c.name, "another id") {
+				sessions.Changed = 1
+			}
+			j := judge(c.course, c.results, sessions, c.inFlight, "")
 			err := j.verdict()
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.Is(err, errInvalid) != c.invalid {
 				t.Errorf("got %v, want %q, invalid %t", err, c.want, c.invalid)
@@ -120,15 +134,46 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestWatcher(t *testing.T) {
-	at := time.Unix(1000, 0)
-	w := &watcher{samples: []sample{{at, 3}, {at.Add(time.Second), 12}, {at.Add(time.Minute), 1}}}
-	for _, c := range []struct {
-		after time.Duration
-		want  int
-	}{{0, -1}, {500 * time.Millisecond, 3}, {1100 * time.Millisecond, 12}, {30 * time.Second, -1}} {
-		if got := w.before(at.Add(c.after)); got != c.want {
-			t.Errorf("after %s: %d, want %d", c.after, got, c.want)
+// TestInFlight: where only clients can count, a region has its share of what they
+// waited for.
+func TestInFlight(t *testing.T) {
+	lostAt := time.Unix(1000, 0)
+	var results []load.Result
+	add := func(n int, cluster string, end time.Duration) {
+		for range n {
+			results = append(results, load.Result{Kind: load.Chat, Scheduled: lostAt.Add(-time.Second), Ended: lostAt.Add(end), Cluster: cluster})
 		}
+	}
+	add(60, lostRegion, -100*time.Millisecond)
+	add(40, "southcentralus", -100*time.Millisecond)
+	add(15, "southcentralus", 100*time.Millisecond)
+	if j := judge(course{lost: lostAt}, results, load.Sessions{}, -1, "a provider"); j.inFlight != 9 {
+		t.Errorf("%d in flight, want 60 %% of 15", j.inFlight)
+	}
+	if j := judge(course{lost: lostAt}, results, load.Sessions{}, 12, ""); j.inFlight != 12 {
+		t.Errorf("%d in flight, want what the simulator counts", j.inFlight)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{nil, 0, "PASS"},
+		{errors.New("2 requests were lost"), 1, "FAIL: 2 requests were lost"},
+		{fmt.Errorf("%w: too little", errInvalid), 3, "INVALID: too little"},
+	} {
+		if code, text := outcome(c.err); code != c.code || !strings.HasPrefix(text, c.text) {
+			t.Errorf("%v: %d %q, want %d %q", c.err, code, text, c.code, c.text)
+		}
+	}
+}
+
+// TestLife: the whole ends within three minutes, whatever happens.
+func TestLife(t *testing.T) {
+	if whole := life + load.Farewell + standalone.Farewell; whole >= 3*time.Minute {
+		t.Errorf("it may take %s", whole)
 	}
 }

@@ -31,7 +31,7 @@ type fleet struct {
 	dir, bin string
 	// real names the provider of the models where they are no simulators.
 	real string
-	// stats is where the lost region's model simulator tells what is in flight.
+	// stats is the lost region's model simulator, host:port.
 	stats string
 	// models and tools are the entry's proxies of each gateway, host:port.
 	models, tools []string
@@ -64,18 +64,26 @@ func (f *fleet) prepare(example string) error {
 	if err != nil {
 		return err
 	}
-	f.stats = "http://127.0.0.1:" + free[modelPort] + "/_sim/stats"
+	f.stats = "127.0.0.1:" + free[modelPort]
 	return f.useReal(os.LookupEnv)
 }
 
-// end ends the fleet; its folder stays where something went wrong.
-func (f *fleet) end(clean bool) {
-	f.End()
-	if clean {
+// end ends the fleet after what came of the run, and gives what came of all; its
+// folder stays where something went wrong.
+func (f *fleet) end(run error) error {
+	err := f.End()
+	if run != nil {
+		if err != nil {
+			fmt.Println(err)
+		}
+		err = run
+	}
+	if err == nil {
 		_ = os.RemoveAll(f.dir)
-		return
+		return nil
 	}
 	fmt.Printf("the fleet's folder stays: %s; its output, last:\n%s", f.dir, standalone.Tail(f.Log(), 10))
+	return err
 }
 
 // leave says how to use what runs on, and how to end it.

@@ -27,7 +27,8 @@ type judgement struct {
 	phases  []phase
 	results []load.Result
 	// share is what the region served just before the loss, percent; inFlight
-	// what was in flight there, by its own count where it has one.
+	// what was in flight there, by its own count where it has one, else its share
+	// of what clients waited for.
 	share, inFlight int
 	// slowest met the loss.
 	slowest  time.Duration
@@ -35,7 +36,14 @@ type judgement struct {
 	sessions load.Sessions
 }
 
+// dated is by how much a drill may date a loss too late: it does so when the
+// last process has been killed.
+const dated = time.Second
+
 func judge(d course, results []load.Result, sessions load.Sessions, inFlight int, real string) judgement {
+	if !d.lost.IsZero() {
+		results = load.Held(results, load.Loss{From: d.lost.Add(-dated), To: d.lost})
+	}
 	j := judgement{course: d, results: results, inFlight: inFlight, fates: map[load.Fate]int{}, sessions: sessions}
 	j.phases = phases(d)
 	recent, there, open := 0, 0, 0
@@ -58,7 +66,7 @@ func judge(d course, results []load.Result, sessions load.Sessions, inFlight int
 		j.share = 100 * there / recent
 	}
 	if real != "" {
-		j.inFlight = open
+		j.inFlight = open * j.share / 100
 	}
 	return j
 }
@@ -89,8 +97,10 @@ func (j judgement) verdict() error {
 		return fmt.Errorf("%w: %d requests were in flight at %s when it was lost, fewer than %d", errInvalid, j.inFlight, lostRegion, leastInFlight)
 	case j.fates[load.Lost] > 0:
 		return fmt.Errorf("%d requests were lost", j.fates[load.Lost])
+	case j.slowest > longest:
+		return fmt.Errorf("the slowest request that met the loss took %s, longer than %s", j.slowest.Round(time.Millisecond), longest)
 	case j.sessions.Changed > 0:
-		return fmt.Errorf("%d of %d MCP sessions have another id", j.sessions.Changed, j.sessions)
+		return fmt.Errorf("%d of %d MCP sessions have another id", j.sessions.Changed, j.sessions.All)
 	case verdict != v1alpha1.VerdictPass:
 		return fmt.Errorf("the drill's verdict is %s: %s", verdict, why)
 	case j.course.returned.IsZero():

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// watcher follows what is in flight at the lost region's model, by its own count.
-type watcher struct {
+// Watcher follows what is in flight at a model simulator, by its own count.
+type Watcher struct {
 	url    string
 	client http.Client
 
@@ -28,8 +28,9 @@ const (
 	fresh     = time.Second
 )
 
-func watch(ctx context.Context, url string) *watcher {
-	w := &watcher{url: url, client: http.Client{Timeout: 500 * time.Millisecond}}
+// Watch asks a simulator at host:port until the context ends.
+func Watch(ctx context.Context, host string) *Watcher {
+	w := &Watcher{url: "http://" + host + "/_sim/stats", client: http.Client{Timeout: 500 * time.Millisecond}}
 	go func() {
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
@@ -45,7 +46,7 @@ func watch(ctx context.Context, url string) *watcher {
 	return w
 }
 
-func (w *watcher) look(ctx context.Context) {
+func (w *Watcher) look(ctx context.Context) {
 	at := time.Now()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url, nil)
 	if err != nil {
@@ -67,8 +68,8 @@ func (w *watcher) look(ctx context.Context) {
 	w.samples = append(w.samples, sample{at, stats.InFlight})
 }
 
-// before is what was in flight when it last answered before t; -1 unknown.
-func (w *watcher) before(t time.Time) int {
+// Before is what was in flight when it last answered before t; -1 unknown.
+func (w *Watcher) Before(t time.Time) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := -1
