@@ -77,7 +77,8 @@ func learn(rec *observe.Record, text string) {
 		return
 	}
 	var there observe.LLM
-	if json.Unmarshal([]byte(text), &there) != nil {
+	if json.Unmarshal([]byte(text), &there) != nil ||
+		min(there.InputTokens, there.OutputTokens, there.CachedTokens, there.CacheWrite, there.Reasoning) < 0 {
 		return
 	}
 	here := rec.LLM
