@@ -149,7 +149,7 @@ func (p *Proxy) openTraffic() {
 		Link: p.paths, Now: p.deps.Now, Registerer: p.deps.Registry,
 	})
 	p.models = llm.New(llm.Options{Sender: p.forwarder, Azure: azure.New(p.tokenClient()), Log: p.deps.Log, Now: p.deps.Now})
-	p.tools = mcp.New(mcp.Options{Sender: p.forwarder, Proxy: p.opts.ID, Version: version.Version, Log: p.deps.Log, Metrics: p.deps.Registry, Now: p.deps.Now})
+	p.tools = mcp.New(mcp.Options{Sender: p.forwarder, Proxy: p.opts.ID, Version: version.Version, Log: p.deps.Log, Metrics: p.deps.Registry, Now: p.deps.Now, Find: p.find})
 	p.forwarder.Protocol(table.BackendHTTP, plain.New(p.forwarder))
 	p.forwarder.Protocol(table.BackendAI, p.models)
 	p.forwarder.Protocol(table.BackendMCP, p.tools)

@@ -65,6 +65,9 @@ func (p *Proxy) obey(t table.Table, changes []table.Change, revision string) err
 	return nil
 }
 
+// find looks up the table that is obeyed now.
+func (p *Proxy) find(id table.ID) table.Resource { return p.forwarder.Index().Find(id) }
+
 // revoke takes the fleet's list of revoked identities, and ends the links of
 // those that are on it.
 func (p *Proxy) revoke(t table.Table) {

@@ -37,7 +37,7 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 	for i := 0; ; {
 		to := w.choices[i].Candidate
 		t.at = to
-		o.here = w.forced || i > 0 || w.holds != "" && to.Cluster != w.holds
+		o.here = w.here(i)
 		r, f := v.attempt(ctx, call, to, o)
 		if f == nil && r.gone {
 			t.gone = true
@@ -52,7 +52,9 @@ func (v *visit) ask(ctx context.Context, call *forward.Call, o order, take func(
 		}
 		if f == nil {
 			t.moved = r.moved
-			v.p.hints.put(v.place(o.server), to.Cluster)
+			if !o.aside {
+				v.p.hints.put(v.place(o.server), to.Cluster)
+			}
 			f = take(r, to)
 		}
 		if f == nil {

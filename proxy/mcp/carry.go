@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
@@ -190,14 +191,21 @@ func (o *owner) message(ctx context.Context, j job) *message.Response {
 		}
 		resp, f := o.deliver(ctx, j, l, m)
 		if f != nil {
+			o.done(j.h, l.turn)
 			return f.response()
 		}
 		if try == 0 && o.lost(resp, l, m) {
+			o.done(j.h, l.turn)
 			o.act(j.h, o.step(j.h, session.Gone{Turn: l.turn}))
 			continue
 		}
 		r := o.sift(j.call, j.server, m, o.relay(j, resp, m))
 		setMoved(r, l)
+		if r.Body == nil {
+			o.done(j.h, l.turn)
+			return r
+		}
+		r.Body = &closing{r.Body, sync.OnceFunc(func() { o.done(j.h, l.turn) })}
 		return r
 	}
 	return undone(table.OnServer, "the server lost the session twice").response()
@@ -214,7 +222,7 @@ func (o *owner) deliver(ctx context.Context, j job, l live, m jsonrpc.Message) (
 // note carries a notification or an answer, for which nobody waits. A session
 // that is not live here has nothing that it could be about.
 func (o *owner) note(ctx context.Context, j job) *message.Response {
-	_, l, ok := o.current(j.h)
+	l, ok := j.h.underWay()
 	if !ok {
 		return plain(202)
 	}

@@ -144,7 +144,8 @@ func (o *owner) others(ctx context.Context, h *held, what op, body []byte) []*fa
 }
 
 // each gives an order to the next owner of this cluster and to the owners of
-// the next clusters; f is called for one after another.
+// the next clusters, and of those that drain, where the session may have lived; f
+// is called for one after another.
 func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fault)) {
 	h.mu.Lock()
 	call, to := h.call, h.to
@@ -171,8 +172,8 @@ func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fa
 		}
 	}
 	given := 0
-	for _, choice := range o.p.sender.Decide(beside(call), pick.Needs{Member: h.place.server, Explain: true}).Order {
-		if choice.Local || given == copyClusters {
+	for _, choice := range o.p.sender.Decide(beside(call), pick.Needs{Member: h.place.server, Explain: true, Standing: true}).Order {
+		if choice.Local || given >= copyClusters && !drains(call.Find, choice.Cluster) {
 			continue
 		}
 		given++

@@ -55,9 +55,10 @@ func (v *visit) get(ctx context.Context) {
 
 // said is one server's event on its way to the client's stream; over ends the stream.
 type said struct {
-	server string
-	heard  heard
-	over   bool
+	server, cluster string
+
+	heard heard
+	over  bool
 }
 
 // streamAll merges the servers' streams until the client goes.
@@ -133,7 +134,7 @@ func (v *visit) writeOne(m *mark, e said) {
 		v.sink.say(&e.heard.message, id)
 		return
 	}
-	if out, ok := v.outward(e.server, e.heard.message); ok {
+	if out, ok := v.outward(origin{Server: e.server, Cluster: e.cluster}, e.heard.message); ok {
 		v.sink.say(&out, id)
 	}
 }
@@ -146,7 +147,7 @@ const patience = 3
 func (v *visit) followServer(ctx context.Context, call *forward.Call, server, last string, out chan<- said) {
 	for failures := 0; ctx.Err() == nil; {
 		over := false
-		take := func(r *reply, _ pick.Candidate) *fault {
+		take := func(r *reply, at pick.Candidate) *fault {
 			if r.Body == nil {
 				return nil
 			}
@@ -160,7 +161,7 @@ func (v *visit) followServer(ctx context.Context, call *forward.Call, server, la
 					last = h.id
 				}
 				select {
-				case out <- said{server: server, heard: h}:
+				case out <- said{server: server, cluster: at.Cluster, heard: h}:
 					return nil
 				case <-ctx.Done():
 					return ctx.Err()
@@ -170,6 +171,7 @@ func (v *visit) followServer(ctx context.Context, call *forward.Call, server, la
 		}
 		always := func(context.Context, pick.Candidate) bool { return failures >= patience }
 		call.Record.Attempts = 0
+		v.p.renew(call)
 		t := v.ask(ctx, call, order{op: opStream, server: server, last: last}, take, always)
 		if over || t.gone {
 			select {
@@ -187,13 +189,13 @@ func (v *visit) followServer(ctx context.Context, call *forward.Call, server, la
 
 // rest asks once for the rest of a stream of one request.
 func (v *visit) rest(ctx context.Context, call *forward.Call, server, last string, out chan<- said) {
-	take := func(r *reply, _ pick.Candidate) *fault {
+	take := func(r *reply, at pick.Candidate) *fault {
 		if r.Body == nil {
 			return nil
 		}
 		_ = v.p.listen(ctx, r.Body, nil, func(h heard) error {
 			select {
-			case out <- said{server: server, heard: h}:
+			case out <- said{server: server, cluster: at.Cluster, heard: h}:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()

@@ -42,6 +42,9 @@ type Limits struct {
 	// Initialise bounds beginning a session at a server [10 s]; Ask bounds
 	// asking other owners what they know of a session [500 ms].
 	Initialise, Ask time.Duration
+	// Linger is how long a session or a stream that is not used stays at a server
+	// of a cluster that drains, once another may serve it [10 s].
+	Linger time.Duration
 	// Heartbeat is how often a silent event stream gets a comment [15 s].
 	Heartbeat time.Duration
 }
@@ -57,6 +60,7 @@ func (l Limits) filled() Limits {
 	number(&l.Idle, 30*time.Minute)
 	number(&l.Initialise, 10*time.Second)
 	number(&l.Ask, 500*time.Millisecond)
+	number(&l.Linger, 10*time.Second)
 	number(&l.Heartbeat, 15*time.Second)
 	return l
 }
@@ -78,6 +82,8 @@ type Options struct {
 	// Metrics is where the package's metrics are registered; nil keeps them silent.
 	Metrics prometheus.Registerer
 	Now     func() time.Time
+	// Find looks up the table that is obeyed now; nil knows of nothing.
+	Find func(table.ID) table.Resource
 	// Rand is a source of random bytes fit for keys.
 	Rand   io.Reader
 	Limits Limits
@@ -91,6 +97,7 @@ type Protocol struct {
 	version string
 	log     *slog.Logger
 	now     func() time.Time
+	find    func(table.ID) table.Resource
 	rand    io.Reader
 	limits  Limits
 	metrics *metrics
@@ -132,12 +139,15 @@ func New(o Options) *Protocol {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Find == nil {
+		o.Find = func(table.ID) table.Resource { return nil }
+	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
 	p := &Protocol{
 		sender: o.Sender, proxy: o.Proxy, version: o.Version, log: o.Log,
-		now: o.Now, rand: o.Rand, limits: o.Limits.filled(), metrics: newMetrics(o.Metrics),
+		now: o.Now, find: o.Find, rand: o.Rand, limits: o.Limits.filled(), metrics: newMetrics(o.Metrics),
 		hints:   newLRU[place, string](100_000, nil),
 		tools:   newLRU[target, map[string]bool](1024, nil),
 		whose:   newLRU[named, string](16_384, nil),
@@ -149,6 +159,7 @@ func New(o Options) *Protocol {
 	p.owner = newOwner(p)
 	p.work.Go(p.owner.reap)
 	p.work.Go(p.owner.copies.run)
+	p.work.Go(p.owner.makeRoom)
 	return p
 }
 

@@ -21,7 +21,7 @@ func (v *visit) notify(ctx context.Context, m *jsonrpc.Message) {
 	case m.Method == "notifications/progress":
 		v.progress(ctx, m)
 	default:
-		v.side(v.servers, v.sender(ctx, m.Bytes()))
+		v.side(v.servers, v.sender(ctx, m.Bytes(), ""))
 	}
 }
 
@@ -42,7 +42,7 @@ func (v *visit) back(ctx context.Context, m *jsonrpc.Message) {
 	inner := *m
 	inner.ID = id
 	v.call.Record.MCP.Server = from.Server
-	v.side([]string{from.Server}, v.sender(ctx, inner.Bytes()))
+	v.side([]string{from.Server}, v.sender(ctx, inner.Bytes(), from.Cluster))
 }
 
 // progress brings word of progress to the server that asked for it.
@@ -57,13 +57,14 @@ func (v *visit) progress(ctx context.Context, m *jsonrpc.Message) {
 	}
 	inner := *m
 	inner.Params = jsonrpc.Set(m.Params, "progressToken", []byte(from.ID))
-	v.side([]string{from.Server}, v.sender(ctx, inner.Bytes()))
+	v.side([]string{from.Server}, v.sender(ctx, inner.Bytes(), from.Cluster))
 }
 
-// sender gives a message that has no answer to one server's owner.
-func (v *visit) sender(ctx context.Context, body []byte) func(string, *forward.Call) {
+// sender gives a message that has no answer to one server's owner: in that
+// cluster, or where the session lives.
+func (v *visit) sender(ctx context.Context, body []byte, cluster string) func(string, *forward.Call) {
 	return func(server string, call *forward.Call) {
-		v.ask(ctx, call, order{op: opMessage, server: server, body: body}, func(r *reply, _ pick.Candidate) *fault {
+		v.ask(ctx, call, order{op: opMessage, server: server, body: body, aside: true, at: cluster}, func(r *reply, _ pick.Candidate) *fault {
 			r.close()
 			return nil
 		}, nil)

@@ -54,7 +54,16 @@ type order struct {
 	here bool
 	last string // Last-Event-ID at the server
 	body []byte
+	// aside orders belong to what is under way or known at a server: they go where
+	// that is, and move nothing. at is its cluster where that is known, "" where
+	// the session lives.
+	aside bool
+	at    string
 }
+
+// moves tells whether an order may begin the session anew in another cluster
+// only because the one where it lives drains.
+func (o order) moves() bool { return o.op == opStream || o.op == opMessage && !o.aside }
 
 // request writes the order as a request that goes over the link, with the
 // client's own headers beside it.

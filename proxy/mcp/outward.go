@@ -17,10 +17,10 @@ type mark struct {
 }
 
 // aside lets what a server says beside an answer go to the client.
-func (v *visit) aside(server string, h heard, out *sink, last string) {
+func (v *visit) aside(from origin, h heard, out *sink, last string) {
 	id := ""
 	if last != "" {
-		id, _ = v.ring.Token(session.ForEvent, v.facts.Handle, mark{Last: map[string]string{server: last}, One: true})
+		id, _ = v.ring.Token(session.ForEvent, v.facts.Handle, mark{Last: map[string]string{from.Server: last}, One: true})
 	}
 	if h.silent {
 		if id != "" && v.facts.Version >= "2025-11-25" {
@@ -28,52 +28,55 @@ func (v *visit) aside(server string, h heard, out *sink, last string) {
 		}
 		return
 	}
-	if m, ok := v.outward(server, h.message); ok {
+	if m, ok := v.outward(from, h.message); ok {
 		out.say(&m, id)
 	}
 }
 
-// origin is what the id of a server's request holds once it is sealed.
+// origin is what the id of a server's request holds once it is sealed: the
+// server, in the cluster where the session lived then.
 type origin struct {
-	Server string          `json:"s"`
-	ID     json.RawMessage `json:"i"`
+	Server  string          `json:"s"`
+	Cluster string          `json:"c,omitempty"`
+	ID      json.RawMessage `json:"i"`
 }
 
 // outward makes what a server sends fit for the client: ids of the server's
 // requests and its progress tokens are sealed with the server's name, so that
 // the client's answer finds its way back and no other server's can be meant.
-func (v *visit) outward(server string, m jsonrpc.Message) (jsonrpc.Message, bool) {
+func (v *visit) outward(from origin, m jsonrpc.Message) (jsonrpc.Message, bool) {
 	switch m.Kind() {
 	case jsonrpc.Request:
-		token, err := v.seal(session.ForRequest, server, m.ID.Append(nil))
+		token, err := v.seal(session.ForRequest, from, m.ID.Append(nil))
 		if err != nil {
 			return m, false
 		}
 		m.ID = jsonrpc.StringID(token)
 		m.Params = jsonrpc.EditMember(m.Params, "_meta", func(meta jsontext.Value) jsontext.Value {
-			return v.sealed(session.ForProgress, server, meta, "progressToken")
+			return v.sealed(session.ForProgress, from, meta, "progressToken")
 		})
 		return m, true
 	case jsonrpc.Notification:
 		if m.Method == "notifications/cancelled" {
-			m.Params = v.sealed(session.ForRequest, server, m.Params, "requestId")
+			m.Params = v.sealed(session.ForRequest, from, m.Params, "requestId")
 		}
-		m.Params = v.names.Notice(server, m.Method, m.Params)
+		m.Params = v.names.Notice(from.Server, m.Method, m.Params)
 		return m, true
 	}
 	return m, false // an answer to nothing that the client asked
 }
 
-func (v *visit) seal(p session.Purpose, server string, raw []byte) (string, error) {
-	return v.ring.Token(p, v.facts.Handle, origin{server, raw})
+func (v *visit) seal(p session.Purpose, from origin, raw []byte) (string, error) {
+	from.ID = raw
+	return v.ring.Token(p, v.facts.Handle, from)
 }
 
-func (v *visit) sealed(p session.Purpose, server string, object jsontext.Value, member string) jsontext.Value {
+func (v *visit) sealed(p session.Purpose, from origin, object jsontext.Value, member string) jsontext.Value {
 	return jsonrpc.EditMember(object, member, func(raw jsontext.Value) jsontext.Value {
 		if id, err := jsonrpc.ParseID(raw); err == nil {
 			raw = id.Append(nil)
 		}
-		token, err := v.seal(p, server, raw)
+		token, err := v.seal(p, from, raw)
 		if err != nil {
 			return raw
 		}

@@ -3,8 +3,10 @@ package mcp
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +23,7 @@ type owner struct {
 	p      *Protocol
 	held   *lru[place, *held]
 	copies *copies
+	live   atomic.Int64 // sessions
 }
 
 // held is one session at one server. Its state is stepped under mu; what the
@@ -41,9 +44,14 @@ type held struct {
 	to   pick.Candidate
 	// greeting is the server's answer to initialize.
 	greeting jsontext.Value
-	legacy   *legacy // the connection of a server of 2024-11-05
-	feed     *feed   // the event stream that an entry proxy listens to
+	legacy   *legacy   // the connection of a server of 2024-11-05
+	feed     *feed     // the event stream that an entry proxy listens to
+	fed      time.Time // since when
 	notices  [][]byte
+	// busy counts the calls under way at the server, by turn; parted are the
+	// sessions there that end with the last of theirs.
+	busy   map[int]int
+	parted []live
 }
 
 // job is one order at the owner, with the session that it is for.
@@ -99,10 +107,16 @@ func (o *owner) stepLocked(h *held, e session.Event) []session.Action {
 	before := h.state.Phase
 	next, actions := h.state.Step(e)
 	h.state = next
+	if i := slices.IndexFunc(actions, func(a session.Action) bool { return a.Do == session.DoPart }); i >= 0 {
+		h.parted = append(h.parted, live{turn: next.Turn, id: actions[i].What, version: next.Version, legacy: h.legacy})
+		h.legacy = nil
+	}
 	switch {
 	case before != session.Live && next.Phase == session.Live:
+		o.live.Add(1)
 		o.p.metrics.sessions.Inc()
 	case before == session.Live && next.Phase != session.Live:
+		o.live.Add(-1)
 		o.p.metrics.sessions.Dec()
 	}
 	return actions
@@ -118,6 +132,8 @@ func (o *owner) act(h *held, actions []session.Action) {
 			o.copies.add(h)
 		case session.DoRelease:
 			o.release(h, a.What)
+		case session.DoPart:
+			o.part(h)
 		case session.DoSetLevel:
 			o.replay(h, "logging/setLevel", "level", a.What)
 		case session.DoSubscribe:
@@ -141,7 +157,8 @@ func (p *Protocol) spawn(f func(ctx context.Context)) {
 
 // ensure makes the session ready for a request: as it is, taken over from
 // another proxy, or begun anew by exactly one of the requests that need it.
-// Where it cannot, the fault or the reply says why.
+// Where it cannot, the fault or the reply says why. A message counts as under way
+// from then on, until its caller says that it is done.
 func (o *owner) ensure(ctx context.Context, j job) (live, *reply, *fault) {
 	h := j.h
 	if j.op != opOpen {
@@ -158,6 +175,9 @@ func (o *owner) ensure(ctx context.Context, j job) (live, *reply, *fault) {
 		}
 		now := live{h.state.Turn, h.state.ID, h.state.Version, h.legacy, moved}
 		done := h.done
+		if last.Do == session.DoGo && j.op == opMessage {
+			h.begin(now.turn)
+		}
 		h.mu.Unlock()
 		o.act(h, actions[:len(actions)-1])
 		switch last.Do {
@@ -288,7 +308,15 @@ func (o *owner) release(h *held, id string) {
 		return
 	}
 	h.mu.Lock()
-	call, to, version := h.call, h.to, h.state.Version
+	version := h.state.Version
+	h.mu.Unlock()
+	o.endAt(h, live{id: id, version: version})
+}
+
+// endAt ends a session at the server, in the background.
+func (o *owner) endAt(h *held, l live) {
+	h.mu.Lock()
+	call, to := h.call, h.to
 	h.mu.Unlock()
 	if call == nil || to.Member == nil || to.Member.Server == nil {
 		return
@@ -297,7 +325,7 @@ func (o *owner) release(h *held, id string) {
 	o.p.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, o.p.limits.Initialise)
 		defer cancel()
-		resp, f := o.send(ctx, job{call: call, to: to}, "DELETE", live{id: id, version: version}, nil)
+		resp, f := o.send(ctx, job{call: call, to: to}, "DELETE", l, nil)
 		if f == nil {
 			drain(resp)
 		}

@@ -101,7 +101,7 @@ type asked struct {
 func (v *visit) hear(ctx context.Context, call *forward.Call, r *reply, at pick.Candidate, want asked, out *sink) (*jsonrpc.Message, *fault) {
 	last := ""
 	for try := 0; ; try++ {
-		final, wait, f := v.hearOnce(ctx, r, want, out, &last)
+		final, wait, f := v.hearOnce(ctx, r, at, want, out, &last)
 		if final != nil || f != nil && (last == "" || try == resumes || ctx.Err() != nil) {
 			return final, f
 		}
@@ -116,7 +116,7 @@ func (v *visit) hear(ctx context.Context, call *forward.Call, r *reply, at pick.
 	}
 }
 
-func (v *visit) hearOnce(ctx context.Context, r *reply, want asked, out *sink, last *string) (final *jsonrpc.Message, wait time.Duration, f *fault) {
+func (v *visit) hearOnce(ctx context.Context, r *reply, at pick.Candidate, want asked, out *sink, last *string) (final *jsonrpc.Message, wait time.Duration, f *fault) {
 	if r.Body == nil {
 		return nil, 0, perhaps(table.OnServer, "the reply holds no answer")
 	}
@@ -145,7 +145,7 @@ func (v *visit) hearOnce(ctx context.Context, r *reply, want asked, out *sink, l
 			return errEnough
 		}
 		if out != nil {
-			v.aside(want.server, h, out, *last)
+			v.aside(origin{Server: want.server, Cluster: at.Cluster}, h, out, *last)
 		}
 		return nil
 	})

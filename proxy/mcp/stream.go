@@ -34,10 +34,10 @@ func (h *held) notice(text []byte) {
 }
 
 // attach makes f the one stream of the session; the one before it ends.
-func (h *held) attach(f *feed) {
+func (h *held) attach(f *feed, now time.Time) {
 	h.mu.Lock()
 	before := h.feed
-	h.feed = f
+	h.feed, h.fed = f, now
 	for _, text := range h.notices {
 		f.write(text)
 	}
@@ -68,7 +68,7 @@ func (o *owner) stream(ctx context.Context, j job) *message.Response {
 	}
 	ctx, cancel := context.WithCancel(o.p.life)
 	f := newFeed(o.p.limits.Answer, cancel)
-	j.h.attach(f)
+	j.h.attach(f, o.p.now())
 	j.call = j.h.calling()
 	o.p.spawn(func(context.Context) {
 		defer cancel()
@@ -184,7 +184,7 @@ func render(e heard) []byte {
 // resume answers with the rest of an event stream that broke, from the server
 // that keeps it.
 func (o *owner) resume(ctx context.Context, j job) *message.Response {
-	_, l, ok := o.current(j.h)
+	l, ok := j.h.underWay()
 	if !ok || l.legacy != nil || j.last == "" {
 		return perhaps(table.OnStream, "the session that the stream belonged to is gone").response()
 	}

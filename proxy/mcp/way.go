@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/navehq/nave/api/expr"
+	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/forward"
 	"github.com/navehq/nave/proxy/pick"
 )
 
@@ -13,12 +15,16 @@ type way struct {
 	v       *visit
 	server  string
 	facts   expr.Facts // what the members' own rules may ask
+	fresh   bool       // the request is older than the table that is to decide
 	choices []pick.Choice
 	// holds is the cluster where the session lives as far as is known here.
 	holds string
 	// alone tells that only that cluster was asked for: most requests need no
 	// other, and a decision among all is a promise to try the first.
 	alone bool
+	// leaving tells that the cluster where the session lives drains and that
+	// another is asked first, which may know of a move already.
+	leaving bool
 	// forced tells that the owner that is asked must serve.
 	forced   bool
 	followed bool
@@ -26,18 +32,25 @@ type way struct {
 }
 
 // way begins with the cluster that served the session last, unless it is set
-// aside; otherwise it is as the sender decides.
+// aside, or drains and another is ready; otherwise it is as the sender decides.
 func (v *visit) way(o order) *way {
 	server := o.server
-	w := &way{v: v, server: server, facts: &asking{order: o, limits: v.p.answer()}}
-	known := false
-	if w.holds, known = v.p.hints.get(v.place(server)); !known {
-		w.holds = v.facts.Served[server]
-	}
+	w := &way{v: v, server: server, facts: &asking{order: o, limits: v.p.answer()}, fresh: o.op == opStream}
+	w.holds = v.holds(o)
 	if w.holds != "" {
+		needs := pick.Needs{Member: server}
 		owner := w.holds + "/" + v.call.Backend.Name + "/" + server // pick.Candidate.Key
-		d := v.decide(pick.Needs{Member: server, Owner: owner}, w.facts)
-		if len(d.Order) == 1 && !d.Order[0].Ejected {
+		if o.moves() {
+			needs.Holds = owner
+		} else {
+			needs.Owner = owner
+		}
+		d := w.decide(needs)
+		switch {
+		case len(d.Order) > 1:
+			w.choices, w.leaving = d.Order, true
+			return w
+		case len(d.Order) == 1 && !d.Order[0].Ejected:
 			w.choices, w.alone = d.Order, true
 			return w
 		}
@@ -46,23 +59,54 @@ func (v *visit) way(o order) *way {
 	return w
 }
 
+// holds is the cluster where what an order is for lives, as far as is known here.
+func (v *visit) holds(o order) string {
+	if o.at != "" {
+		return o.at
+	}
+	if at, known := v.p.hints.get(v.place(o.server)); known {
+		return at
+	}
+	return v.facts.Served[o.server]
+}
+
+// here tells whether the choice at that place is to serve although the session
+// may live elsewhere.
+func (w *way) here(at int) bool {
+	if w.forced || at > 0 {
+		return true
+	}
+	return !w.leaving && w.holds != "" && w.choices[at].Cluster != w.holds
+}
+
 func (v *visit) place(server string) place {
 	return place{v.facts.Handle, v.call.Backend.Name, server}
 }
 
 // decide asks the sender by the request's own call, which is for one at a time.
-func (v *visit) decide(needs pick.Needs, facts expr.Facts) pick.Decision {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	call := *v.call
-	call.Facts = facts
-	return v.p.sender.Decide(&call, needs)
+func (w *way) decide(needs pick.Needs) pick.Decision {
+	w.v.mu.Lock()
+	defer w.v.mu.Unlock()
+	call := *w.v.call
+	call.Facts = w.facts
+	if w.fresh {
+		w.v.p.renew(&call)
+	}
+	return w.v.p.sender.Decide(&call, needs)
+}
+
+// renew makes a call that lasts see the table that is obeyed now.
+func (p *Protocol) renew(call *forward.Call) {
+	b, _ := p.find(call.Backend.ID()).(*table.Backend)
+	if b != nil {
+		call.Backend, call.Find = b, p.find
+	}
 }
 
 // all adds the candidates that are not among the choices yet.
 func (w *way) all() {
 	w.alone = false
-	d := w.v.decide(pick.Needs{Member: w.server}, w.facts)
+	d := w.decide(pick.Needs{Member: w.server})
 	for _, c := range d.Order {
 		if index(w.choices, c.Cluster) < 0 {
 			w.choices = append(w.choices, c)
@@ -85,16 +129,21 @@ func (w *way) more(at int) bool {
 
 // follow goes where an owner says that the session lives: once, and from the
 // beginning. An owner that is asked again after that, or that names a cluster
-// which may not serve, must serve itself; false where even that did not help.
+// which may not serve, must serve itself, as must one that is asked in place of
+// a draining cluster's; false where even that did not help.
 func (w *way) follow(cluster string, at *int) bool {
 	if w.alone {
 		w.all()
+	}
+	if w.leaving && cluster == w.holds {
+		w.leaving, w.forced = false, true // it has not moved yet
+		return true
 	}
 	if to := index(w.choices, cluster); to >= 0 && !w.followed {
 		w.followed = true
 		chosen := w.choices[to]
 		w.choices = append([]pick.Choice{chosen}, slices.Delete(w.choices, to, to+1)...)
-		w.holds, *at = cluster, 0
+		w.holds, w.leaving, *at = cluster, false, 0
 		return true
 	}
 	if w.forced {

@@ -35,6 +35,7 @@ type whole struct {
 	url     string
 	f       *forward.Forwarder
 	link    *wire
+	metrics *prometheus.Registry
 	life    context.Context
 	kill    context.CancelFunc
 }
@@ -86,7 +87,7 @@ func (w *wire) Send(ctx context.Context, h forward.Head, r *message.Request) (*m
 
 func startWhole(t *testing.T, cluster string, resources []table.Resource) *whole {
 	reg := prometheus.NewRegistry()
-	w := &whole{cluster: cluster, link: &wire{from: cluster, others: map[string]*whole{}}}
+	w := &whole{cluster: cluster, metrics: reg, link: &wire{from: cluster, others: map[string]*whole{}}}
 	w.life, w.kill = context.WithCancel(context.Background())
 	observer := observe.New(observe.Options{Registerer: reg, Log: t.Output()})
 	c1 := http1.NewClient(http1.ClientOptions{Dial: upstream.Dialer((&net.Dialer{}).DialContext)})
@@ -95,7 +96,11 @@ func startWhole(t *testing.T, cluster string, resources []table.Resource) *whole
 		Upstream: upstream.New(upstream.Options{HTTP1: c1, HTTP2: c2}), Observer: observer, Registerer: reg, Link: w.link,
 		Health: upstream.NewHealth(time.Now, func() uint64 { return 1 << 63 }, reg),
 	})
-	protocol := mcp.New(mcp.Options{Sender: w.f, Proxy: cluster + "-0", Version: "test", Metrics: reg})
+	protocol := mcp.New(mcp.Options{
+		Sender: w.f, Proxy: cluster + "-0", Version: "test", Metrics: reg,
+		Find:   func(id table.ID) table.Resource { return w.f.Index().Find(id) },
+		Limits: mcp.Limits{Linger: 100 * time.Millisecond},
+	})
 	w.f.Protocol(table.BackendMCP, protocol)
 	x, err := match.Build(table.New(resources...))
 	if err != nil {

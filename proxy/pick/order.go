@@ -15,7 +15,8 @@ type tier uint8
 const (
 	ready       tier = iota
 	ejected          // set aside, soonest return first
-	unreachable      // no link works; tried when all else has failed
+	unreachable      // no link works
+	aside            // kept out by an order; tried when all else has failed
 )
 
 // ranked is a candidate on its way into the order.
@@ -45,8 +46,15 @@ func Order(b *table.Backend, needs Needs, v View, word uint64) Decision {
 	if d, ok := only(b, needs, v); ok {
 		return d
 	}
-	o := &ordering{b: b, needs: needs, v: v, word: word}
+	o := &ordering{b: b, needs: needs, v: v, word: word, owner: needs.Owner}
+	leaves := needs.Holds != "" && o.drains(needs.Holds)
+	if needs.Holds != "" && !leaves {
+		o.owner = needs.Holds
+	}
 	o.gather()
+	if leaves {
+		o.leave()
+	}
 	o.setAside()
 	var list []*ranked
 	for g := range b.Groups {
@@ -70,7 +78,7 @@ func byReturn(x, y *ranked) int {
 // nowhere else, without a limit of residency. The answer is the long way's.
 func only(b *table.Backend, needs Needs, v View) (Decision, bool) {
 	if len(b.Groups) != 1 || len(b.Groups[0]) != 1 ||
-		needs.Explain || needs.Lacks != nil || needs.Member != "" || needs.Owner != "" {
+		needs.Explain || needs.Lacks != nil || needs.Member != "" || needs.Owner != "" || needs.Holds != "" {
 		return Decision{}, false
 	}
 	m := &b.Groups[0][0]
@@ -89,6 +97,8 @@ type ordering struct {
 	needs Needs
 	v     View
 	word  uint64
+	// owner is the only candidate that may serve, "" where several may.
+	owner string
 	all   []*ranked
 	out   Decision
 }
@@ -126,8 +136,8 @@ func (o *ordering) refuse(c Candidate) string {
 		return "closed: " + c.Instance.Closed
 	case o.needs.Member != "" && c.Member.Name != o.needs.Member:
 		return fmt.Sprintf("the request is for %s", o.needs.Member)
-	case o.needs.Owner != "" && c.Key() != o.needs.Owner:
-		return fmt.Sprintf("the state that the request refers to is at %s", o.needs.Owner)
+	case o.owner != "" && c.Key() != o.owner:
+		return stateAt(o.owner)
 	case !c.Local && !o.b.Fleet:
 		return "the backend is its own cluster's only (nave.dev/scope is Cluster)"
 	case !c.Local && peer == nil:
@@ -175,10 +185,11 @@ func (o *ordering) rank(c Candidate) *ranked {
 	peer := o.v.Peer(c.Cluster)
 	if peer != nil {
 		r.region = peer.Region
-		switch peer.State {
-		case table.PeerCordoned:
+		switch {
+		case o.needs.Standing:
+		case peer.State == table.PeerCordoned:
 			r.away = fmt.Sprintf("cluster %s is cordoned", c.Cluster)
-		case table.PeerDraining:
+		case peer.State == table.PeerDraining:
 			r.away = fmt.Sprintf("cluster %s is draining", c.Cluster)
 		}
 	}
@@ -217,19 +228,60 @@ func (o *ordering) reachable(r *ranked) (bool, string) {
 	return o.v.Reachable(r.Cluster)
 }
 
-// setAside rejects what an order keeps new work away from, unless nothing else
-// is left.
+func stateAt(key string) string {
+	return fmt.Sprintf("the state that the request refers to is at %s", key)
+}
+
+// drains tells whether a candidate's cluster is draining.
+func (o *ordering) drains(key string) bool {
+	cluster, _, _ := strings.Cut(key, "/")
+	peer := o.v.Peer(cluster)
+	return peer != nil && peer.State == table.PeerDraining
+}
+
+// leave lets the state at a draining cluster go to where it is ready to be
+// begun anew: whoever holds it comes last. Where nobody is, it stays.
+func (o *ordering) leave() {
+	key := o.needs.Holds
+	at := slices.IndexFunc(o.all, func(r *ranked) bool { return r.key == key })
+	if at < 0 {
+		return // it may not serve; the others are as good as for anything new
+	}
+	holder := o.all[at]
+	if slices.ContainsFunc(o.all, free) {
+		holder.note("%s; tried when all else has failed", holder.away)
+		holder.tier, holder.away, holder.probe = aside, "", false
+		return
+	}
+	for _, r := range o.all {
+		if r != holder {
+			o.out.Rejected = append(o.out.Rejected, Rejection{r.Candidate, stateAt(key)})
+		}
+	}
+	o.all = []*ranked{holder}
+}
+
+// free tells whether a candidate may have what comes anew, and seems able to serve it.
+func free(r *ranked) bool { return r.away == "" && r.tier == ready }
+
+// setAside rejects what an order keeps new work away from while anybody else
+// seems able to serve. While nobody does, it comes after all others.
 func (o *ordering) setAside() {
 	left := slices.ContainsFunc(o.all, func(r *ranked) bool { return r.away == "" })
+	well := slices.ContainsFunc(o.all, free)
 	o.all = slices.DeleteFunc(o.all, func(r *ranked) bool {
-		if r.away == "" {
+		switch {
+		case r.away == "":
 			return false
-		}
-		if left {
+		case well:
 			o.out.Rejected = append(o.out.Rejected, Rejection{r.Candidate, r.away})
 			return true
+		case left:
+			r.note("%s; tried when all else has failed", r.away)
+			r.tier, r.probe = aside, false
+		default:
+			r.note("%s, but nothing else is left", r.away)
 		}
-		r.note("%s, but nothing else is left", r.away)
 		return false
 	})
 }

@@ -147,6 +147,29 @@ func TestOrder(t *testing.T) {
 		{"unless nothing else is left", one(), func(_ *table.Backend, v *view, _ *pick.Needs) {
 			v.peers["south"].State, v.peers["west"].State = table.PeerCordoned, table.PeerDraining
 		}, []string{"south:p", "west:p"}, []string{"but nothing else is left"}},
+		{"or those that are left are not well: then it comes after them", one(), func(_ *table.Backend, v *view, _ *pick.Needs) {
+			v.peers["south"].State = table.PeerDraining
+			v.health = map[string]pick.Health{"west/b/p": {Ejected: true}}
+		}, []string{"west:p", "south:p"}, []string{"cluster south is draining; tried when all else has failed"}},
+		{"an order does not keep from knowing", one(), func(_ *table.Backend, v *view, n *pick.Needs) {
+			v.peers["south"].State, n.Standing = table.PeerDraining, true
+		}, []string{"south:p", "west:p"}, nil},
+		{"state stays where it is", three(), func(_ *table.Backend, v *view, n *pick.Needs) {
+			v.peers["west"].State, n.Holds = table.PeerCordoned, "west/b/p"
+		}, []string{"west:p"}, []string{"is at west/b/p"}},
+		{"until its cluster drains", three(), func(_ *table.Backend, v *view, n *pick.Needs) {
+			v.peers["west"].State, n.Holds = table.PeerDraining, "west/b/p"
+		}, []string{"east:p", "south:p", "west:p"}, []string{"cluster west is draining; tried when all else has failed"}},
+		{"and somebody is ready for it", one(), func(_ *table.Backend, v *view, n *pick.Needs) {
+			v.peers["west"].State, n.Holds = table.PeerDraining, "west/b/p"
+			v.down = map[string]string{"south": "cut"}
+		}, []string{"west:p"}, []string{"cluster west is draining, but nothing else is left", "south/b/p: the state that the request refers to is at west/b/p"}},
+		{"whom no order keeps out", one(), func(_ *table.Backend, v *view, n *pick.Needs) {
+			v.peers["west"].State, v.peers["south"].State, n.Holds = table.PeerDraining, table.PeerCordoned, "west/b/p"
+		}, []string{"west:p"}, nil},
+		{"state that cannot be begun anew stays in a draining cluster", one(), func(_ *table.Backend, v *view, n *pick.Needs) {
+			v.peers["west"].State, n.Owner = table.PeerDraining, "west/b/p"
+		}, []string{"west:p"}, []string{"nothing else is left"}},
 		{"residency is a hard limit on the cluster", one(), func(b *table.Backend, _ *view, _ *pick.Needs) {
 			b.Failover.AllowedRegions = []string{"westus2"}
 			b.Groups[0][0].Instances[0].Region = "westus2"
@@ -282,12 +305,22 @@ func FuzzOrderLaws(f *testing.F) {
 			if k := fmt.Sprint(r.Group, r.Key()); seen[k] || r.Reason == "" {
 				t.Errorf("%s rejected as well as chosen, or without a reason", k)
 			}
-			if len(d.Order) == 0 && strings.Contains(r.Reason, "is cordoned") {
+			if len(d.Order) == 0 && (strings.Contains(r.Reason, "is cordoned") || strings.Contains(r.Reason, "is draining")) {
 				t.Errorf("%s set aside although nothing else is left", r.Key())
 			}
 		}
 		if n := len(d.Order) + len(d.Rejected); n != all {
 			t.Errorf("%d of %d candidates accounted for", n, all)
+		}
+		if len(d.Order) > 0 {
+			holds := d.Order[0].Key()
+			kept := pick.Order(b, pick.Needs{Holds: holds}, v, word)
+			if !slices.Contains(keys(kept), strings.Replace(holds, "/b/", ":", 1)) {
+				t.Errorf("who holds the state, %s, is not among %v", holds, keys(kept))
+			}
+			if n := len(kept.Order) + len(kept.Rejected); n != all {
+				t.Errorf("%d of %d candidates accounted for where one holds state", n, all)
+			}
 		}
 		for g := range b.Groups {
 			for m := range b.Groups[g] {
@@ -338,7 +371,7 @@ func random(w *rand.Rand) (*table.Backend, view) {
 		b.Groups = append(b.Groups, members)
 	}
 	for _, c := range clusters {
-		v.peers[c].State = []table.PeerState{table.PeerReady, table.PeerReady, table.PeerCordoned}[w.IntN(3)]
+		v.peers[c].State = []table.PeerState{table.PeerReady, table.PeerReady, table.PeerCordoned, table.PeerDraining}[w.IntN(4)]
 		if w.IntN(5) == 0 {
 			v.down[c] = "cut"
 		}

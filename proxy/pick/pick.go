@@ -71,6 +71,13 @@ type Needs struct {
 	// Owner, where set, is the only candidate key that holds the state that the
 	// request refers to.
 	Owner string
+	// Holds, where set, is the candidate key that holds state which can be begun
+	// anew elsewhere. It is the only one too, until its cluster drains and another
+	// is ready to serve: then it comes last.
+	Holds string
+	// Standing leaves orders (cordon, drain) out of account: it is not asked who
+	// is to serve, but who may know.
+	Standing bool
 	// Explain writes the reasons of choices; rejections always have theirs.
 	Explain bool
 }

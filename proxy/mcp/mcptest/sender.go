@@ -2,6 +2,7 @@ package mcptest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (s sender) Decide(call *forward.Call, needs pick.Needs) (d pick.Decision) {
 				Backend: call.Backend.Name, Member: m, Instance: &m.Instances[j],
 				Cluster: m.Instances[j].Cluster, Local: m.Instances[j].Cluster == s.n.Cluster,
 			}
-			if needs.Owner != "" && c.Key() != needs.Owner {
+			if owner := cmp.Or(needs.Owner, needs.Holds); owner != "" && c.Key() != owner {
 				continue
 			}
 			if f.rejected[c.Cluster+"/"+m.Name] {

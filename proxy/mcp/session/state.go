@@ -85,7 +85,7 @@ func (Closed) event()       {}
 // Action is what the owner has to do after a step, in order.
 type Action struct {
 	Do Verb
-	// What is the id to release, the cluster to redirect to, the result to
+	// What is the id to release or to part with, the cluster to redirect to, the result to
 	// count, the level or the URI to replay.
 	What string
 }
@@ -98,7 +98,8 @@ type Verb string
 // Redirect: the session lives in that cluster. Gone is for calls after the end.
 // SetLevel and Subscribe: tell the server anew what the client had set. Compare:
 // the tools may differ from those that the client was shown. Release: end the
-// session of that id at the server. Share: give copies. Count: one move with
+// session of that id at the server; Part: once what is under way there has ended.
+// Share: give copies. Count: one move with
 // that result.
 const (
 	DoGo         Verb = "go"
@@ -110,6 +111,7 @@ const (
 	DoSubscribe  Verb = "subscribe"
 	DoCompare    Verb = "compare"
 	DoRelease    Verb = "release"
+	DoPart       Verb = "part"
 	DoShare      Verb = "share"
 	DoCount      Verb = "count"
 )
@@ -242,7 +244,7 @@ func (u Upstream) told(c Copy) (Upstream, []Action) {
 	}
 	id := u.ID
 	u.Phase = Absent
-	return u.adopt(c), []Action{{DoRelease, id}}
+	return u.adopt(c), []Action{{DoPart, id}}
 }
 
 // adopt makes what a copy says one's own knowledge.
