@@ -60,11 +60,11 @@ type member struct {
 	tombstones map[stream.ID]stream.Resource
 	// sealed are the keys of the secrets that it pushed.
 	sealed map[string]bool
-	heard      time.Time
-	up         bool
-	synced     bool
-	hold       string
-	nacks      []stream.Nack
+	heard  time.Time
+	up     bool
+	synced bool
+	hold   string
+	nacks  []stream.Nack
 }
 
 // New takes up what was stored, under a new epoch.
