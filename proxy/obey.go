@@ -43,7 +43,7 @@ func (p *Proxy) obey(t table.Table, changes []table.Change, revision string) err
 		}
 		p.certificates.Store(&certs)
 	}
-	if touches(changes, table.KindEndpoints, table.KindHost) {
+	if touches(changes, table.KindEndpoints, table.KindHost, table.KindSelf) {
 		p.admit(t)
 	}
 	p.forwarder.SetIndex(index)

@@ -168,7 +168,7 @@ func peek(r *message.Request, limit int64) (body []byte, whole bool, err error) 
 		return nil, false, fmt.Errorf("reading a body to mirror it: %w", err)
 	}
 	if int64(len(body)) > limit {
-		r.Body = io.MultiReader(bytes.NewReader(body), r.Body)
+		r.Body = rejoined{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 		return nil, false, nil
 	}
 	r.Body = bytes.NewReader(body)
@@ -176,6 +176,20 @@ func peek(r *message.Request, limit int64) (body []byte, whole bool, err error) 
 		r.ContentLength = int64(len(body))
 	}
 	return body, true, nil
+}
+
+// rejoined is a body whose beginning was read already.
+type rejoined struct {
+	io.Reader
+	rest io.Reader
+}
+
+// Close ends a read that waits, as the body's own does.
+func (r rejoined) Close() error {
+	if c, ok := r.rest.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // bind names the socket as agentgateway does: port/namespace/gateway.

@@ -456,21 +456,96 @@ func TestUpgrade(t *testing.T) {
 		line, _ := rw.ReadString('\n')
 		fmt.Fprint(c, "you said "+line)
 	})
+	for _, limit := range []time.Duration{0, time.Minute} {
+		resources := service(addr)
+		resources[0].(*table.Backend).Groups[0][0].Instances[0].Dial.RequestTimeout = table.Duration(limit)
+		p := start(t, nil, append(resources, rule(nil))...)
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		r := bufio.NewReader(c)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != 101 {
+			t.Fatal(resp, err)
+		}
+		fmt.Fprint(c, "hi\n")
+		if line, err := r.ReadString('\n'); line != "you said hi\n" {
+			t.Errorf("with a limit of %v: %q, %v", limit, line, err)
+		}
+		c.Close()
+	}
+}
+
+// TestBackendsDoNotSpeakAsProxies: what only proxies say to each other is taken
+// off a backend's answer.
+func TestBackendsDoNotSpeakAsProxies(t *testing.T) {
+	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Nave-Link-Refused", "no")
+		w.Header().Set("nave-link-endpoint", "elsewhere")
+		w.Header().Set("X-Own", "1")
+	})
 	p := start(t, nil, append(service(addr), rule(nil))...)
+	resp, _ := p.do("GET", "/", "")
+	if resp.StatusCode != 200 || resp.Header.Get("Nave-Link-Refused")+resp.Header.Get("Nave-Link-Endpoint") != "" || resp.Header.Get("X-Own") != "1" {
+		t.Error(resp.Status, resp.Header)
+	}
+}
+
+func TestDottedPathsAreRefused(t *testing.T) {
+	p := start(t, nil, append(service(serve(t, echo)), rule(nil))...)
+	for path, code := range map[string]int{
+		"/a/../b": 400, "/a/%2e%2E/b": 400, "/a/..%2fb": 400, "/a/%2e%2e%2Fb": 400, "/a/..%5cb": 400, "/a/x%2f..%2fb": 400, "/..;x/b": 400,
+		"/a/..b": 200, "/a/x%2fb": 200, "/a..%2fb": 200, "/a/...": 200,
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || resp.StatusCode != code {
+			t.Errorf("%s: %v, %v, want %d", path, resp, err, code)
+		}
+		c.Close()
+	}
+}
+
+// TestAMirroredUploadMayBeAnsweredEarly: the client hears it at once, though it has
+// more to send.
+func TestAMirroredUploadMayBeAnsweredEarly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { c.Close() })
+		_, _ = io.ReadFull(c, make([]byte, 1000))
+		fmt.Fprint(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	}()
+	p := start(t, nil, append(service(l.Addr().String(), l.Addr().String()), rule(func(r *table.Rule) {
+		r.Filters = []table.Filter{{Mirror: &table.Mirror{Backend: "nobody", Numerator: 1, Denominator: 1}}}
+	}))...)
 	c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-	r := bufio.NewReader(c)
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil || resp.StatusCode != 101 {
-		t.Fatal(resp, err)
+	fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	big := strings.Repeat("x", 64<<10)
+	for range 20 {
+		fmt.Fprintf(c, "%x\r\n%s\r\n", len(big), big)
 	}
-	fmt.Fprint(c, "hi\n")
-	if line, err := r.ReadString('\n'); line != "you said hi\n" {
-		t.Error(line, err)
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != 413 {
+		t.Error(resp, err)
 	}
 }
 

@@ -256,19 +256,28 @@ func (f *Forwarder) dial(ctx context.Context, call *Call, to pick.Candidate, r *
 	}
 	target := upstream.Target{Dial: d, Find: call.Find, Standalone: call.Self.Standalone}
 	limit := d.RequestTimeout.Std()
-	if limit <= 0 {
-		resp, at, err := f.opt.Upstream.Send(ctx, target, r)
+	if limit <= 0 || r.Upgrade != "" { // a tunnel has no end that could be late
+		resp, at, err := f.ask(ctx, target, r)
 		r.Scheme, r.Authority = scheme, authority
 		return resp, at, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
-	resp, at, err := f.opt.Upstream.Send(ctx, target, r)
+	resp, at, err := f.ask(ctx, target, r)
 	r.Scheme, r.Authority = scheme, authority
 	if err != nil || resp.Body == nil {
 		cancel()
 		return resp, at, err
 	}
 	resp.Body = &timed{resp.Body, cancel}
+	return resp, at, err
+}
+
+// ask sends to an endpoint, and takes off its answer what only proxies may say.
+func (f *Forwarder) ask(ctx context.Context, t upstream.Target, r *message.Request) (*message.Response, string, error) {
+	resp, at, err := f.opt.Upstream.Send(ctx, t, r)
+	if err == nil {
+		stripOwn(&resp.Header)
+	}
 	return resp, at, err
 }
 

@@ -212,17 +212,17 @@ func own(name string) bool {
 	return len(name) > 5 && name[4] == '-' && message.EqualFold(name[:4], "nave")
 }
 
+// plainly writes a path as the least careful server reads it.
+var plainly = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/")
+
 // dotted tells whether a path has . or .. among its elements, encoded or not: a
 // server that resolves them would serve another path than the one that was
 // matched and authorized.
 func dotted(path string) bool {
-	if !strings.Contains(path, "/.") && !strings.Contains(path, "/%2") {
+	if !strings.Contains(path, "/.") && !strings.ContainsAny(path, `%\`) {
 		return false
 	}
-	for element := range strings.SplitSeq(path, "/") {
-		if strings.Contains(element, "%2") {
-			element = strings.NewReplacer("%2e", ".", "%2E", ".").Replace(element)
-		}
+	for element := range strings.SplitSeq(plainly.Replace(path), "/") {
 		if i := strings.IndexByte(element, ';'); i >= 0 {
 			element = element[:i]
 		}

@@ -65,7 +65,7 @@ type said struct {
 func (v *visit) streamAll(ctx context.Context, m mark) {
 	ctx, cancel := context.WithCancel(ctx)
 	servers := v.servers
-	if m.One {
+	if m.Method != "" {
 		servers = nil
 		for s := range m.Last {
 			servers = append(servers, s)
@@ -78,7 +78,7 @@ func (v *visit) streamAll(ctx context.Context, m mark) {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			defer v.p.caught("following a server's stream")
-			if m.One {
+			if m.Method != "" {
 				v.rest(ctx, call, s, m.Last[s], said)
 			} else {
 				v.followServer(ctx, call, s, m.Last[s], said)
@@ -130,8 +130,15 @@ func (v *visit) writeOne(m *mark, e said) {
 		}
 		return
 	}
-	if m.One && e.heard.message.Answers() {
-		v.sink.say(&e.heard.message, id)
+	if m.Method != "" && e.heard.message.Answers() {
+		if !resumable(m.Method) {
+			return
+		}
+		answer := e.heard.message
+		if answer.Result != nil {
+			answer.Result = v.names.Result(e.server, m.Method, answer.Result)
+		}
+		v.sink.say(&answer, id)
 		return
 	}
 	if out, ok := v.outward(origin{Server: e.server, Cluster: e.cluster}, e.heard.message); ok {

@@ -5,22 +5,30 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/navehq/nave/proxy/mcp/catalog"
 	"github.com/navehq/nave/proxy/mcp/jsonrpc"
 	"github.com/navehq/nave/proxy/mcp/session"
 )
 
 // mark is what an event id of ours holds: where each server's stream stands,
-// and whether it is that of one request.
+// and the method where it is the stream of one request.
 type mark struct {
-	Last map[string]string `json:"l"`
-	One  bool              `json:"o,omitempty"`
+	Last   map[string]string `json:"l"`
+	Method string            `json:"m,omitempty"`
+}
+
+// resumable methods' streams can be taken up by the client: their answer is one
+// server's. What is merged of several answers, and sifted, is asked for anew.
+func resumable(method string) bool {
+	known, ok := catalog.Lookup(method)
+	return !ok || known.Reach == catalog.One
 }
 
 // aside lets what a server says beside an answer go to the client.
-func (v *visit) aside(from origin, h heard, out *sink, last string) {
+func (v *visit) aside(from origin, method string, h heard, out *sink, last string) {
 	id := ""
-	if last != "" {
-		id, _ = v.ring.Token(session.ForEvent, v.facts.Handle, mark{Last: map[string]string{from.Server: last}, One: true})
+	if last != "" && resumable(method) {
+		id, _ = v.ring.Token(session.ForEvent, v.facts.Handle, mark{Last: map[string]string{from.Server: last}, Method: method})
 	}
 	if h.silent {
 		if id != "" && v.facts.Version >= "2025-11-25" {

@@ -94,6 +94,9 @@ func (v *visit) take(ctx context.Context, messages []jsonrpc.Message, batch bool
 // takeAll deals with the messages of a session in their order.
 func (v *visit) takeAll(ctx context.Context, messages []jsonrpc.Message) {
 	wanted := v.sink.wants > 0
+	if v.passing {
+		defer v.endServers(context.WithoutCancel(ctx))
+	}
 	for i := range messages {
 		m := &messages[i]
 		switch {
@@ -108,9 +111,6 @@ func (v *visit) takeAll(ctx context.Context, messages []jsonrpc.Message) {
 		if v.sink.failed() || ctx.Err() != nil && !wanted {
 			return
 		}
-	}
-	if v.passing {
-		v.endServers(context.WithoutCancel(ctx))
 	}
 	if !wanted {
 		v.sink.whole(202, "", nil)

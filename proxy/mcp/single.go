@@ -145,7 +145,7 @@ func (v *visit) hearOnce(ctx context.Context, r *reply, at pick.Candidate, want 
 			return errEnough
 		}
 		if out != nil {
-			v.aside(origin{Server: want.server, Cluster: at.Cluster}, h, out, *last)
+			v.aside(origin{Server: want.server, Cluster: at.Cluster}, want.inner.Method, h, out, *last)
 		}
 		return nil
 	})

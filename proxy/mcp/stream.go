@@ -102,6 +102,15 @@ func (o *owner) follow(ctx context.Context, j job, l live, f *feed) {
 			o.idle(ctx, beat)
 			return
 		case o.lost(resp, l, jsonrpc.Message{ID: jsonrpc.NullID()}):
+			known, f := o.knows(ctx, j, l)
+			if f != nil {
+				failures++
+				break
+			}
+			if known {
+				o.idle(ctx, beat) // it has no stream, and says that by 404
+				return
+			}
 			o.act(j.h, o.step(j.h, session.Gone{Turn: l.turn}))
 			var other *reply
 			if l, other, fl = o.ensure(ctx, j); other != nil || fl != nil {
@@ -156,6 +165,18 @@ func (o *owner) tune(ctx context.Context, j job, l live, last string) (*message.
 	}
 	drain(resp)
 	return nil, nil
+}
+
+// knows asks by POST whether the server has the session: one without a route for
+// GET answers 404 to that too.
+func (o *owner) knows(ctx context.Context, j job, l live) (bool, *fault) {
+	ping := request(ownID("ping"), "ping", nil)
+	resp, f := o.send(ctx, j, "POST", l, ping.Bytes())
+	if f != nil {
+		return false, f
+	}
+	defer drain(resp)
+	return !o.lost(resp, l, ping), nil
 }
 
 // idle keeps a stream open on which only the owner speaks.
