@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/test/simulators/authority"
 	"github.com/navehq/nave/test/standalone"
@@ -246,5 +248,18 @@ func TestClosedDoors(t *testing.T) {
 	}
 	if r := status.Report.Requests; r.OK < 100 || r.Failed+r.Lost > 0 {
 		t.Errorf("requests: %+v", r)
+	}
+	// The target is cordoned for 5 s, during which nothing goes there.
+	for what, took := range map[string]*metav1.Duration{"detect": status.Report.TimeToDetect, "shift": status.Report.TimeToShift, "fail back": status.Report.TimeToFailback} {
+		most := 5 * time.Second
+		if what == "fail back" {
+			most = 30 * time.Second
+		}
+		if took == nil || took.Duration < 0 || took.Duration > most {
+			t.Errorf("the time to %s is told as %v, want at most %s\n%+v", what, took, most, status.Timeline)
+		}
+	}
+	if status.Report.SharePercentBefore < 50 || status.Report.MaxLatency == nil {
+		t.Errorf("before: %d %%; the slowest: %v", status.Report.SharePercentBefore, status.Report.MaxLatency)
 	}
 }

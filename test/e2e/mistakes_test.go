@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
@@ -24,17 +28,18 @@ const takenPort = "18493"
 var mistakes = []struct {
 	name, text string
 	// object, field and about are in the problem; object "" where a file is no
-	// object. status is in the written status of the object.
-	object, field, about, status string
+	// object. Its status tells of all that the problem does, or, where it is of a kind
+	// that has none, the status of what wears the consequence tells that.
+	object, field, about, wears, status string
 }{
-	{"no YAML", "spec: [\n", "", "", "not YAML", ""},
+	{"no YAML", "spec: [\n", "", "", "not YAML", "", ""},
 	{"unknown field", `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: mistake, namespace: agentgateway-system}
 spec:
   parentRefs: [{name: agentgateway-mcp}]
   rulez: []
-`, "HTTPRoute agentgateway-system/mistake", "spec.rulez", "no such field", "spec.rulez"},
+`, "HTTPRoute agentgateway-system/mistake", "spec.rulez", "no such field", "", ""},
 	{"route to nothing", `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: mistake, namespace: agentgateway-system}
@@ -43,7 +48,7 @@ spec:
   rules:
   - matches: [{path: {type: PathPrefix, value: /nothing}}]
     backendRefs: [{name: nobody, group: agentgateway.dev, kind: AgentgatewayBackend}]
-`, "HTTPRoute agentgateway-system/mistake", "spec.rules[0].backendRefs[0]", "nobody is not found", "BackendNotFound"},
+`, "HTTPRoute agentgateway-system/mistake", "spec.rules[0].backendRefs[0]", "nobody is not found", "", ""},
 	{"colliding listeners", `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: mistake, namespace: agentgateway-system}
@@ -52,14 +57,33 @@ spec:
   listeners:
   - {name: a, port: 8090, protocol: HTTP}
   - {name: b, port: 8090, protocol: HTTP}
-`, "Gateway agentgateway-system/mistake", "spec.listeners[1]", `listener "a"`, "Conflict"},
+`, "Gateway agentgateway-system/mistake", "spec.listeners[1]", `listener "a"`, "", ""},
 	{"missing secret", `apiVersion: agentgateway.dev/v1alpha1
 kind: AgentgatewayBackend
 metadata: {name: mistake, namespace: agentgateway-system}
 spec:
   ai: {provider: {openai: {}}}
   policies: {auth: {secretRef: {name: not-there}}}
-`, "AgentgatewayBackend agentgateway-system/mistake", "spec.policies.auth.secretRef", "not-there is not found", "not-there"},
+`, "AgentgatewayBackend agentgateway-system/mistake", "spec.policies.auth.secretRef", "not-there is not found", "", ""},
+	{"missing variable", `apiVersion: v1
+kind: Secret
+metadata: {name: mistake, namespace: agentgateway-system}
+stringData: {Authorization: $NAVE_NO_SUCH_KEY}
+---
+apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayBackend
+metadata: {name: wearer, namespace: agentgateway-system}
+spec:
+  ai: {provider: {openai: {}}}
+  policies: {auth: {secretRef: {name: mistake}}}
+`, "Secret agentgateway-system/mistake", "stringData.Authorization", "NAVE_NO_SUCH_KEY", "AgentgatewayBackend agentgateway-system/wearer", "Secret agentgateway-system/mistake is not found"},
+	{"missing secret of clients' keys", `apiVersion: agentgateway.dev/v1alpha1
+kind: AgentgatewayPolicy
+metadata: {name: mistake, namespace: agentgateway-system}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: not-there}]
+  traffic: {apiKeyAuthentication: {secretRef: {name: not-there}}}
+`, "AgentgatewayPolicy agentgateway-system/mistake", "spec.traffic.apiKeyAuthentication.secretRef", "not-there", "", ""},
 	{"provider name used twice", `apiVersion: agentgateway.dev/v1alpha1
 kind: AgentgatewayBackend
 metadata: {name: mistake, namespace: agentgateway-system}
@@ -69,7 +93,7 @@ spec:
     - providers:
       - {name: same, openai: {}}
       - {name: same, openai: {}}
-`, "AgentgatewayBackend agentgateway-system/mistake", "spec.ai.groups[0].providers[1].name", "used twice", "used twice"},
+`, "AgentgatewayBackend agentgateway-system/mistake", "spec.ai.groups[0].providers[1].name", "used twice", "", ""},
 	{"port that is taken", `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: mistake, namespace: agentgateway-system}
@@ -77,7 +101,7 @@ spec:
   gatewayClassName: agentgateway
   listeners:
   - {name: taken, port: ` + takenPort + `, protocol: HTTP}
-`, "Gateway agentgateway-system/mistake", "spec.listeners[0].port", takenPort, takenPort},
+`, "Gateway agentgateway-system/mistake", "spec.listeners[0].port", takenPort, "", ""},
 }
 
 // TestMistakes: each is named with file, object, field and remedy, where `nave
@@ -96,6 +120,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			file := "clusters/westus2/mistake.yaml"
 			f.write(file, m.text)
+			var told objects.Problem
 			find := func() (*objects.Problem, error) { return f.problem(t.Context(), m.object, m.field, m.about) }
 			eventually(t, 10*time.Second, "`nave status` names it", func() error {
 				p, err := find()
@@ -105,22 +130,27 @@ func TestMistakes(t *testing.T) {
 				if !strings.Contains(p.File, "mistake.yaml") || p.Cluster != home || p.Remedy == "" {
 					return fmt.Errorf("file, cluster or remedy is missing: %+v", *p)
 				}
-				return nil
+				told = *p
+				shown, err := f.Nave(t.Context(), "status")
+				if err != nil {
+					return err
+				}
+				return whole(string(shown), file, told)
 			})
 			eventually(t, 5*time.Second, "`nave up` prints it", func() error {
 				printed, err := os.ReadFile(f.Log())
 				if err != nil {
 					return err
 				}
-				for line := range strings.Lines(string(printed)) {
-					if strings.Contains(line, "mistake.yaml") && strings.Contains(line, m.object) && strings.Contains(line, m.field) && strings.Contains(line, m.about) {
-						return nil
-					}
-				}
-				return errors.New("no line names it")
+				return whole(string(printed), file, told)
 			})
 			if m.object != "" {
-				eventually(t, 5*time.Second, "the written status names it", func() error { return f.written(m.object, m.status) })
+				eventually(t, 5*time.Second, "the written status tells of it", func() error {
+					if m.status == "" {
+						return f.written(m.object, told.Field, told.Message, told.Remedy)
+					}
+					return f.written(m.wears, m.status)
+				})
 			}
 			f.remove(file)
 			eventually(t, 10*time.Second, "it is forgotten", func() error {
@@ -131,7 +161,7 @@ func TestMistakes(t *testing.T) {
 				if !errors.Is(err, errNone) {
 					return err
 				}
-				if m.object != "" && f.written(m.object, "") == nil {
+				if m.object != "" && f.written(cmp.Or(m.wears, m.object)) == nil {
 					return errors.New("its status is still there")
 				}
 				return nil
@@ -142,6 +172,17 @@ func TestMistakes(t *testing.T) {
 	if fates := none(t, traffic.Results()); len(fates) > 1 || fates[load.Served] < 100 {
 		t.Errorf("requests were disturbed: %v", fates)
 	}
+}
+
+// whole asserts that one line of a text tells of all that a person needs to mend a
+// problem.
+func whole(text, file string, p objects.Problem) error {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, file) && strings.Contains(line, p.Object) && strings.Contains(line, p.Field) && strings.Contains(line, p.Message) && strings.Contains(line, p.Remedy) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no line tells of %+v:\n%s", p, text)
 }
 
 var errNone = errors.New("no problem names it")
@@ -161,23 +202,33 @@ func (f *fleet) problem(ctx context.Context, object, field, about string) (*obje
 	return &s.Problems[i], nil
 }
 
-// written looks for a text in the written status of an object.
-func (f *fleet) written(object, want string) error {
-	kind, rest, _ := strings.Cut(object, " ")
-	_, name, _ := strings.Cut(rest, "/")
-	found := errors.New("there is no status")
-	err := filepath.WalkDir(filepath.Join(f.Dir(), ".nave", "clusters", home, "statuses", kind), func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(filepath.Base(path), name) {
-			return nil
+// written looks for texts in one message of the written status of an object.
+func (f *fleet) written(object string, want ...string) error {
+	kind, name, _ := strings.Cut(object, " ")
+	data, err := os.ReadFile(filepath.Join(f.Dir(), ".nave", "clusters", home, "statuses", kind, filepath.FromSlash(name)+".yaml"))
+	if err != nil {
+		return err
+	}
+	var status any
+	if err := yaml.Unmarshal(data, &status); err != nil {
+		return err
+	}
+	if !tells(status, want) {
+		return fmt.Errorf("no message holds %q:\n%s", want, data)
+	}
+	return nil
+}
+
+// tells tells whether a message somewhere in a status holds all texts.
+func tells(status any, want []string) bool {
+	switch status := status.(type) {
+	case map[string]any:
+		if message, ok := status["message"].(string); ok {
+			return !slices.ContainsFunc(want, func(x string) bool { return !strings.Contains(message, x) })
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if found = nil; !strings.Contains(string(data), want) {
-			found = fmt.Errorf("it says:\n%s", data)
-		}
-		return nil
-	})
-	return errors.Join(err, found)
+		return slices.ContainsFunc(slices.Collect(maps.Values(status)), func(x any) bool { return tells(x, want) })
+	case []any:
+		return slices.ContainsFunc(status, func(x any) bool { return tells(x, want) })
+	}
+	return false
 }
