@@ -51,7 +51,10 @@ type Proxy struct {
 	allowed atomic.Pointer[admitted]
 	// certificates are the TLS configurations by listener.
 	certificates atomic.Pointer[certificates]
-	ready        atomic.Bool
+	// ready: there is a table; draining: nothing new is taken.
+	ready, draining atomic.Bool
+	// quit ends Run.
+	quit context.CancelCauseFunc
 	// changed has room for one: the spoke is to be told how the proxy is.
 	changed chan struct{}
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -17,6 +18,8 @@ const drain = 10 * time.Second
 // Run serves until ctx ends; then it takes nothing new, finishes what it has
 // begun, and returns when all it started has ended.
 func (p *Proxy) Run(ctx context.Context) error {
+	ctx, p.quit = context.WithCancelCause(ctx)
+	defer p.quit(nil)
 	g, inner := errgroup.WithContext(ctx)
 	// What carries requests outlives ctx by the drain.
 	traffic, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -30,7 +33,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	p.serve(inner, g, p.ports["health"], http.HandlerFunc(p.health))
 	g.Go(func() error {
 		<-inner.Done()
-		p.ready.Store(false)
+		p.draining.Store(true)
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
 		p.sockets.Drain(last)
@@ -59,6 +62,7 @@ func (p *Proxy) close() {
 func metricsHandler(h http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", h)
+	mux.Handle("/stats/prometheus", h)
 	return mux
 }
 
@@ -77,14 +81,27 @@ func (p *Proxy) serve(ctx context.Context, g *errgroup.Group, l net.Listener, ha
 	})
 }
 
-// health is ready once there is a table, and until the drain.
+// health is ready once there is a table, and until the drain; else it says what
+// it waits for.
 func (p *Proxy) health(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path != "/healthz/ready":
+	if r.URL.Path != "/healthz/ready" {
 		http.NotFound(w, r)
-	case p.ready.Load():
-		w.WriteHeader(http.StatusOK)
-	default:
-		http.Error(w, "no table yet", http.StatusServiceUnavailable)
+		return
 	}
+	if pending := p.pending(); pending != "" {
+		http.Error(w, "not ready, pending: "+pending, http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// pending is what has to come before clients may.
+func (p *Proxy) pending() string {
+	switch {
+	case p.draining.Load():
+		return "end of the drain"
+	case !p.ready.Load():
+		return "table"
+	}
+	return ""
 }
