@@ -43,11 +43,26 @@ type Tenant struct {
 	AllowedAddresses []string `json:"allowedAddresses,omitempty"`
 	DefaultPlacement string   `json:"defaultPlacement,omitempty"`
 	ServedBy         bool     `json:"servedBy,omitempty"`
+	// Failover is the tenant's default, nil where it has none and the fleet's holds.
+	Failover *FailoverDefault `json:"failover,omitempty"`
 	// Grants are this cluster's share of the tenant's limits; nil is unlimited.
 	Gateways *int32 `json:"gateways,omitempty"`
 	Routes   *int32 `json:"routes,omitempty"`
 	Backends *int32 `json:"backends,omitempty"`
 	Proxies  *int32 `json:"proxies,omitempty"`
+}
+
+// FailoverDefault is what a FailoverPolicy of the hub says for a tenant.
+type FailoverDefault struct {
+	// Settings are whole, over the fleet's; AllowedRegions among them.
+	Settings table.Failover `json:"settings"`
+	// Regions are those of providers, by name.
+	Regions map[string]string `json:"regions,omitempty"`
+	// PolicyDrift lets instances stand in for each other whose restrictions differ.
+	PolicyDrift bool `json:"policyDrift,omitempty"`
+	// Closed says why the tenant's backends are: the policy cannot be read, and
+	// could limit residency.
+	Closed string `json:"closed,omitempty"`
 }
 
 // ID is tenant and its name.

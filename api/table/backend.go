@@ -243,6 +243,8 @@ type Failback struct {
 	// Absolute and Percent: both margins must hold before a faster one is preferred anew.
 	Absolute Duration `json:"absolute,omitzero"`
 	Percent  int      `json:"percent,omitempty"`
-	// Ramp is the time over which its share grows from nothing to all.
-	Ramp Duration `json:"ramp,omitzero"`
+	// Ramp is the time over which its share grows from nothing to all: evenly, or
+	// by Steps, percentages that each hold for an equal part of it.
+	Ramp  Duration `json:"ramp,omitzero"`
+	Steps []int    `json:"steps,omitempty"`
 }

@@ -13,7 +13,7 @@ func (p *printer) backend(b *Backend) {
 	if m := b.MCP; m != nil {
 		p.line(1, "mcp", pair("prefix", m.Prefix), flag("failOpen", m.FailOpen), flag("stateless", m.Stateless))
 	}
-	p.failover(&b.Failover)
+	p.failover(1, &b.Failover)
 	for i, g := range b.Groups {
 		p.line(1, "group", fmt.Sprint(i))
 		for _, m := range g {
@@ -28,7 +28,7 @@ func (p *printer) backend(b *Backend) {
 	}
 }
 
-func (p *printer) failover(f *Failover) {
+func (p *printer) failover(depth int, f *Failover) {
 	words := []string{
 		list("regions", f.Regions), span("margin", f.Margin), list("allowed", f.AllowedRegions),
 		list("triggers", f.Triggers), number("attempts", f.Attempts), span("perAttempt", f.PerAttemptTimeout),
@@ -38,10 +38,11 @@ func (p *printer) failover(f *Failover) {
 	if f.Order != "" {
 		words = append([]string{"order=" + string(f.Order)}, words...)
 	}
-	p.optional(1, "failover", words)
+	p.optional(depth, "failover", words)
 	b := f.Failback
-	p.optional(1, "failback", []string{
+	p.optional(depth, "failback", []string{
 		span("window", b.Window), span("absolute", b.Absolute), number("percent", b.Percent), span("ramp", b.Ramp),
+		list("steps%", texts(b.Steps)),
 	})
 }
 

@@ -33,15 +33,22 @@ func (p *printer) rule(r *Rule) {
 		p.filters(2, b.Filters)
 		p.closed(2, b.Closed)
 	}
+	for _, s := range r.Steering {
+		p.line(1, "steering", s.Backend, pair("listener", s.Listener), pair("by", s.By))
+		p.closed(2, s.Closed)
+		p.failover(2, &s.Failover)
+	}
 	p.closed(1, r.Closed)
 }
 
-func codes(list []int) string {
+func codes(list []int) string { return pair("codes", strings.Join(texts(list), ",")) }
+
+func texts(list []int) []string {
 	words := make([]string, len(list))
-	for i, c := range list {
-		words[i] = strconv.Itoa(c)
+	for i, n := range list {
+		words[i] = strconv.Itoa(n)
 	}
-	return pair("codes", strings.Join(words, ","))
+	return words
 }
 
 func (p *printer) match(m Match) {

@@ -25,6 +25,9 @@ type Rule struct {
 	Matches  []Match      `json:"matches"`
 	Filters  []Filter     `json:"filters,omitempty"`
 	Backends []BackendRef `json:"backends,omitempty"`
+	// Steering is the failover policy in force for those of its backends where a
+	// policy speaks of this rule, its route or its listener.
+	Steering []Steering `json:"steering,omitempty"`
 	// Timeouts; zero is none.
 	RequestTimeout Duration `json:"requestTimeout,omitzero"`
 	BackendTimeout Duration `json:"backendTimeout,omitzero"`
@@ -39,6 +42,37 @@ func (r *Rule) ID() ID {
 		return ID{Kind: KindRule}
 	}
 	return ID{KindRule, r.Name}
+}
+
+// Steer is what steers requests of this rule that came by a listener to a
+// backend, or nil where the backend's own failover policy does.
+func (r *Rule) Steer(backend, listener string) *Steering {
+	var any *Steering
+	for i := range r.Steering {
+		switch s := &r.Steering[i]; {
+		case s.Backend != backend:
+		case s.Listener == listener:
+			return s
+		case s.Listener == "":
+			any = s
+		}
+	}
+	return any
+}
+
+// Steering is the failover policy in force for a backend where a rule sends to
+// it, in place of the backend's own.
+type Steering struct {
+	Backend string `json:"backend"`
+	// Listener that it is for; "" is every one without its own.
+	Listener string `json:"listener,omitempty"`
+	// By names the policies that it is made of, the most specific first. What
+	// proxies learn of candidates is kept by it: traffic that is steered
+	// otherwise learns by itself.
+	By       string   `json:"by"`
+	Failover Failover `json:"failover,omitzero"`
+	// Closed answers 500 and says why.
+	Closed string `json:"closed,omitempty"`
 }
 
 // Bind attaches a rule to a listener under the hostnames that both allow;

@@ -7,8 +7,8 @@ import (
 )
 
 // FailoverPolicy says where traffic goes when something fails, and when it comes
-// back. In a spoke it holds for its targets; in the hub, in a tenant's namespace
-// and without targets, it is that tenant's default.
+// back. In a spoke it holds for its targets; in the hub, in namespace
+// tenant-<name> and without targets, it is that tenant's default.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -39,8 +39,9 @@ type FailoverPolicyList struct {
 
 // FailoverPolicySpec says where traffic goes, and for which targets.
 type FailoverPolicySpec struct {
-	// Backends, Services, routes or Gateways of the policy's namespace. The more
-	// specific policy wins: backend, route, Gateway, tenant, fleet.
+	// Backends, Services, routes or Gateways of the policy's namespace; none in the
+	// hub. The more specific policy wins: backend, rule, route, listener, Gateway,
+	// tenant, fleet. What it leaves unset the next decides.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(r, (r.group == 'agentgateway.dev' && r.kind == 'AgentgatewayBackend') || (size(r.group) == 0 && r.kind == 'Service') || (r.group == 'gateway.networking.k8s.io' && r.kind in ['HTTPRoute', 'Gateway']))",message="targetRefs may only reference AgentgatewayBackend, Service, HTTPRoute or Gateway"
 	// +listType=atomic
@@ -48,7 +49,8 @@ type FailoverPolicySpec struct {
 
 	FailoverRules `json:",inline"`
 
-	// Regions that candidates may be in; those the tenant allows if empty.
+	// Regions that candidates may be in; those the tenant allows if empty. Limits of
+	// several policies all hold.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=set
 	AllowedRegions []Region `json:"allowedRegions,omitempty"`
@@ -83,7 +85,7 @@ type FailoverTargetRef struct {
 	Kind string `json:"kind"`
 	// Name.
 	Name Name `json:"name"`
-	// A listener, rule, provider or MCP target of it.
+	// A Gateway's listener, or a route's rule.
 	SectionName Name `json:"sectionName,omitempty"`
 }
 
@@ -206,10 +208,12 @@ type Failback struct {
 
 // Ramp says how a returning candidate's share grows.
 type Ramp struct {
-	// Shares, one after the other; 100 follows the last.
+	// Shares of its traffic in percent, one after the other and rising; 100 follows
+	// the last.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(s, s > 0)",message="a step must be more than 0"
+	// +kubebuilder:validation:XValidation:rule="self.isSorted() && self.all(s, self.exists_one(t, t == s))",message="steps must rise"
 	// +listType=atomic
 	Steps []Percent `json:"steps"`
 	// Time each lasts.

@@ -21,6 +21,8 @@ type Platform struct {
 	Clusters []Cluster
 	Tenants  []Tenant
 	Settings assignment.Fleet
+	// Failover are the tenants' defaults, by tenant.
+	Failover map[string]*assignment.FailoverDefault
 	Drills   []*v1alpha1.Drill
 	Problems []objects.Problem
 }
@@ -51,6 +53,7 @@ func ReadPlatform(set objects.Set, orders Orders, implied []string, now time.Tim
 	}
 	r.checkTenants()
 	r.checkOrdered()
+	r.defaults()
 	r.frozen()
 	return r.Platform
 }
@@ -63,6 +66,8 @@ type platformReader struct {
 	declared map[string]bool
 	// ordered are the Operations of the folder.
 	ordered []*objects.Object
+	// policies are the FailoverPolicies.
+	policies []*objects.Object
 }
 
 func (r *platformReader) problem(o *objects.Object, field, reason, message, remedy string) {
@@ -83,7 +88,7 @@ func (r *platformReader) read(o *objects.Object) {
 		// It is among the orders already; see withDeclared.
 		r.ordered = append(r.ordered, o)
 	case *v1alpha1.FailoverPolicy:
-		r.problem(o, "metadata.namespace", "NotBuilt", "a tenant's default FailoverPolicy in the hub is not obeyed", "declare it in the clusters, or fleet-wide in FleetConfig spec.failover")
+		r.policies = append(r.policies, o)
 	default:
 		r.problem(o, "kind", "NotThePlatforms", "is not something that the hub obeys", "put it into clusters/<cluster>/")
 	}
@@ -282,7 +287,7 @@ func (r *platformReader) config(o *objects.Object, c *v1alpha1.FleetConfig) {
 	}
 	rules, refusals := failover.Apply(failover.Default(), *c.Spec.Failover, "spec.failover")
 	for _, refusal := range refusals {
-		r.problem(o, refusal.Path, "Invalid", refusal.Reason, "mend the field; until then Nave's own defaults hold")
+		r.problem(o, refusal.Path, "Invalid", refusal.Message, refusal.Remedy+"; until then Nave's own defaults hold")
 	}
 	if len(refusals) == 0 {
 		r.Settings.Failover = rules

@@ -105,6 +105,11 @@ func DropTenant(name string) Edit {
 	return func(s *schema, tx *derive.Tx) { s.tenants.Delete(tx, name) }
 }
 
+// PutFailover takes the tenants' defaults of failover, by tenant.
+func PutFailover(defaults map[string]*assignment.FailoverDefault) Edit {
+	return func(s *schema, tx *derive.Tx) { s.failovers.Set(tx, fleetKey, defaults) }
+}
+
 // PutDeclaration takes what a spoke pushed.
 func PutDeclaration(d *fleet.Declaration) Edit {
 	return func(s *schema, tx *derive.Tx) { s.declarations.Set(tx, d.ID, d) }

@@ -191,6 +191,32 @@ func TestPeersAreSeenByTheirViewers(t *testing.T) {
 	}
 }
 
+// A tenant's default of failover goes to every cluster with the tenant, the
+// built-in one's while there is no other.
+func TestDefaultsOfFailoverGoWithTheirTenants(t *testing.T) {
+	def := &assignment.FailoverDefault{Settings: table.Failover{Order: table.Static}}
+	has := func(p plan.Plan) (out []string) {
+		for _, a := range p.All() {
+			if tenant, ok := a.Resource.(*assignment.Tenant); ok {
+				out = append(out, fmt.Sprint(a.Cluster, " ", tenant.Name, " ", tenant.Failover == def))
+			}
+		}
+		return out
+	}
+	p, _ := plan.New().Apply(append(threeRegions(), plan.DropCluster("westus2"), plan.PutFailover(map[string]*assignment.FailoverDefault{"default": def, "shop": def}))...)
+	if got, want := strings.Join(has(p), "; "), "eastus default true; southcentralus default true"; got != want {
+		t.Errorf("without a Tenant: %s, want %s", got, want)
+	}
+	p, _ = p.Apply(plan.PutTenant(fleet.Tenant{Name: "other"}), plan.PutTenant(fleet.Tenant{Name: "shop"}))
+	if got, want := strings.Join(has(p), "; "), "eastus other false; eastus shop true; southcentralus other false; southcentralus shop true"; got != want {
+		t.Errorf("with Tenants: %s, want %s", got, want)
+	}
+	p, changes := p.Apply(plan.PutFailover(nil))
+	if len(changes) != 2 || strings.Contains(strings.Join(has(p), " "), "true") {
+		t.Errorf("taken away: %v, by %v", has(p), changes)
+	}
+}
+
 // random gives edits over a small fleet and keeps the last edit of each name.
 func random(rng *rand.Rand, kept map[string]plan.Edit) plan.Edit {
 	clusters := []string{"a", "b", "c"}
@@ -199,7 +225,10 @@ func random(rng *rand.Rand, kept map[string]plan.Edit) plan.Edit {
 	name := []string{"m", "n"}[rng.IntN(2)]
 	put := func(key string, e plan.Edit) plan.Edit { kept[key] = e; return e }
 	drop := func(key string, e plan.Edit) plan.Edit { delete(kept, key); return e }
-	switch rng.IntN(10) {
+	switch rng.IntN(11) {
+	case 10:
+		def := &assignment.FailoverDefault{Settings: table.Failover{Attempts: 1 + rng.IntN(3)}}
+		return put("failover", plan.PutFailover(map[string]*assignment.FailoverDefault{"t" + namespace: def}))
 	case 0:
 		return put("cluster "+cluster, plan.PutCluster(fleet.Cluster{Name: cluster, Region: cluster, State: table.PeerReady}))
 	case 1:

@@ -33,6 +33,7 @@ type schema struct {
 	views        *derive.Input[string, []fleet.View]
 	sealed       *derive.Input[string, *assignment.Sealed]
 	claims       *derive.Input[string, string]
+	failovers    *derive.Input[string, map[string]*assignment.FailoverDefault]
 
 	clusterNames *derive.Index[string, string]
 	tenantNames  *derive.Index[string, string]
@@ -72,6 +73,7 @@ func newSchema() *schema {
 		views:        derive.NewInput[string](e, "views", slices.Equal[[]fleet.View]),
 		sealed:       derive.NewInput[string](e, "sealed", sameSealed),
 		claims:       derive.NewInput[string](e, "claims", equalValue[string]),
+		failovers:    derive.NewInput[string](e, "tenants' failover", equalValue[map[string]*assignment.FailoverDefault]),
 	}
 	s.clusterNames = derive.NewIndex(s.clusters, "cluster names", everyKey[fleet.Cluster], strings.Compare)
 	s.tenantNames = derive.NewIndex(s.tenants, "tenant names", everyKey[fleet.Tenant], strings.Compare)

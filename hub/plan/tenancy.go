@@ -30,6 +30,7 @@ func (s *schema) deriveTenant(l *derive.Look, p place) string {
 
 func (s *schema) passTenant(l *derive.Look, name string) []Assigned {
 	t, _ := s.tenants.Get(l, name)
+	failover, _ := s.failovers.Get(l, fleetKey)
 	clusters := s.clusterNames.Get(l, "")
 	var out []Assigned
 	for _, cluster := range clusters {
@@ -47,6 +48,7 @@ func (s *schema) passTenant(l *derive.Look, name string) []Assigned {
 			AllowedAddresses: t.AllowedAddresses,
 			DefaultPlacement: t.DefaultPlacement,
 			ServedBy:         t.ServedBy,
+			Failover:         failover[name],
 		}))
 	}
 	return out
@@ -68,7 +70,8 @@ func (s *schema) passDefaultTenant(l *derive.Look, cluster string) []Assigned {
 	if len(s.tenantNames.Get(l, "")) > 0 {
 		return nil
 	}
-	return []Assigned{assigned(cluster, &assignment.Tenant{Name: DefaultTenant, All: true})}
+	failover, _ := s.failovers.Get(l, fleetKey)
+	return []Assigned{assigned(cluster, &assignment.Tenant{Name: DefaultTenant, All: true, Failover: failover[DefaultTenant]})}
 }
 
 func (s *schema) passSettings(l *derive.Look, _ string) []Assigned {

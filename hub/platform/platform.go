@@ -176,7 +176,7 @@ func (p *Platform) obey() {
 	p.drills = read.Drills
 	read.Settings.Hosts = p.hosts
 	p.revoke(&read.Settings)
-	edits := []plan.Edit{plan.PutSettings(read.Settings)}
+	edits := []plan.Edit{plan.PutSettings(read.Settings), plan.PutFailover(read.Failover)}
 	now := map[string]bool{}
 	for _, t := range read.Tenants {
 		now[t.Name] = true

@@ -160,7 +160,7 @@ func (r *reader) platform() error {
 		r.out.Problems = append(r.out.Problems, problems...)
 		read.Settings.Hosts = hosts
 	}
-	edits := []plan.Edit{plan.PutSettings(read.Settings)}
+	edits := []plan.Edit{plan.PutSettings(read.Settings), plan.PutFailover(read.Failover)}
 	for _, c := range read.Clusters {
 		edits = append(edits, plan.PutCluster(c), plan.PutFacts(&assignment.Facts{Cluster: c.Name}))
 	}
