@@ -22,7 +22,11 @@ type Call struct {
 	// Request is as the filters left it; Body may be read once.
 	Request *message.Request
 	Self    *table.Self
+	// Backend is as the call is steered: its Failover is the one in force.
 	Backend *table.Backend
+	// Steered names the policies that steer the call where a policy speaks of its
+	// rule, route or listener; "" where the backend's own does.
+	Steered string
 	// Find looks up other resources of the table that the request was matched by.
 	Find   func(table.ID) table.Resource
 	Record *observe.Record

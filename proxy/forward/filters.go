@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,7 @@ func (f *Forwarder) draw(l *life) bool {
 	}
 	l.record.Backend = l.ref.Backend
 	c.Backend = l.index.Backend(l.ref.Backend)
+	c.steer(l.result.Rule.Steer(l.ref.Backend, l.result.Listener.Name))
 	switch {
 	case c.Backend == nil:
 		c.Refuse(500, "NoHealthyBackend", "backend not found\n", fmt.Errorf("finding backend %q: not in the table", l.ref.Backend))
@@ -87,6 +89,16 @@ func (f *Forwarder) draw(l *life) bool {
 	}
 	whole, part := l.index.Serving(c.Backend.Name, "")
 	return (whole == nil || l.check(whole, l.result.Rule.Backends)) && (part == nil || l.check(part, l.result.Rule.Backends))
+}
+
+// steer puts the failover policy of the call's rule in place of the backend's.
+func (c *Call) steer(s *table.Steering) {
+	if s == nil || c.Backend == nil {
+		return
+	}
+	b := *c.Backend
+	b.Failover, b.Closed = s.Failover, cmp.Or(b.Closed, s.Closed)
+	c.Backend, c.Steered = &b, s.By
 }
 
 func (l *life) apply(filters []table.Filter) {
@@ -145,7 +157,7 @@ func (f *Forwarder) mirrorAll(l *life) bool {
 			switch {
 			case !mirror.Among(m, (l.call.Word+n)*0x9e3779b97f4a7c15>>32):
 			case whole:
-				f.mirror.Copy(m.Backend, r, body)
+				f.mirror.Copy(m.Backend, l.result.Rule.Steer(m.Backend, l.result.Listener.Name), r, body)
 			default:
 				f.mirror.Drop()
 			}

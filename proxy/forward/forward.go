@@ -99,16 +99,16 @@ func (f *Forwarder) Handler(port uint16, secure bool) message.Handler {
 }
 
 // copy sends a mirrored request to the first candidate of its backend.
-func (f *Forwarder) copy(ctx context.Context, backend string, r *message.Request) {
+func (f *Forwarder) copy(ctx context.Context, backend string, s *table.Steering, r *message.Request) {
 	x := f.index.Load()
-	b := x.Backend(backend)
-	if b == nil || b.Closed != "" {
+	call := &Call{
+		Exchange: silent{ctx, r}, Request: r, Self: x.self, Backend: x.Backend(backend), Find: x.find,
+		Record: &observe.Record{}, Word: f.opt.Word(),
+	}
+	call.steer(s)
+	if call.Backend == nil || call.Backend.Closed != "" {
 		f.mirror.Drop()
 		return
-	}
-	call := &Call{
-		Exchange: silent{ctx, r}, Request: r, Self: x.self, Backend: b, Find: x.find,
-		Record: &observe.Record{}, Word: f.opt.Word(),
 	}
 	d := f.Decide(call, needsNothing)
 	if len(d.Order) == 0 || !d.Order[0].Local {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -398,6 +399,11 @@ func TestTimeouts(t *testing.T) {
 		}
 		p.log.has(t, "reason=Timeout")
 	}
+	list := service(stuck, serve(t, echo))
+	list[0].(*table.Backend).Failover.PerAttemptTimeout = table.Duration(50 * time.Millisecond)
+	if resp, _ := start(t, nil, append(list, rule(nil))...).do("GET", "/", ""); resp.StatusCode != 200 {
+		t.Errorf("an attempt whose time is over: %s, want the other candidate's answer", resp.Status)
+	}
 }
 
 func TestStreamingAndTrailers(t *testing.T) {
@@ -589,5 +595,88 @@ func TestCredentialOfTheBackend(t *testing.T) {
 	p = start(t, nil, append(resources, rule(nil))...)
 	if resp, _ := p.do("GET", "/", ""); resp.StatusCode != 500 {
 		t.Error("without its secret: ", resp.Status)
+	}
+}
+
+// A policy of the route is in force for its requests alone: for the attempts, the
+// limit of regions, copies of requests, and what is learned of candidates.
+func TestSteering(t *testing.T) {
+	list := service(dead(t), serve(t, echo))
+	steered := rule(func(r *table.Rule) {
+		r.Matches[0].Path.Value = "/steered"
+		r.Name, r.Index = "HTTPRoute ns/r/1", 1
+		r.Steering = []table.Steering{
+			{Backend: "Service ns/s:80", By: "FailoverPolicy ns/all", Failover: table.Failover{Order: table.Static, Attempts: 4}},
+			{Backend: "Service ns/s:80", Listener: "ns/gw/http", By: "FailoverPolicy ns/one", Failover: table.Failover{Order: table.Static, Attempts: 1}},
+		}
+	})
+	limited := rule(func(r *table.Rule) {
+		r.Matches[0].Path.Value = "/limited"
+		r.Name, r.Index = "HTTPRoute ns/r/2", 2
+		r.Steering = []table.Steering{{Backend: "Service ns/s:80", By: "FailoverPolicy ns/eu", Failover: table.Failover{AllowedRegions: []string{"westus2"}}}}
+	})
+	closed := rule(func(r *table.Rule) {
+		r.Matches[0].Path.Value = "/closed"
+		r.Name, r.Index = "HTTPRoute ns/r/3", 3
+		r.Steering = []table.Steering{{Backend: "Service ns/s:80", By: "FailoverPolicy ns/x", Closed: "PolicyInvalid: x"}}
+	})
+	p := start(t, nil, append(list, rule(nil), steered, limited, closed)...)
+	for _, x := range []struct {
+		path, why string
+		code      int
+	}{
+		{"/", "the backend's own policy moves on", 200},
+		{"/steered", "one attempt; what the other route learned is not known to this one", 503},
+		{"/limited", "nobody is in the allowed region", 503},
+		{"/closed", "the policy of the route cannot be read", 500},
+		{"/", "and others are not closed by it", 200},
+	} {
+		if resp, body := p.do("GET", x.path, ""); resp.StatusCode != x.code {
+			t.Errorf("%s: %s: %d %q, want %d", x.path, x.why, resp.StatusCode, body, x.code)
+		}
+	}
+	p.log.has(t, "residency: cluster east is in eastus; allowed are westus2")
+	text, err := p.f.Explain("Service ns/s:80")
+	for _, want := range []string{"1. east/Service ns/s:80/m", "steered by FailoverPolicy ns/eu, as for HTTPRoute ns/r/2:\n", "closed: PolicyInvalid: x"} {
+		if err != nil || !strings.Contains(text, want) {
+			t.Errorf("explained is %s %v, without %q", text, err, want)
+		}
+	}
+	p.log.has(t, "PolicyInvalid: x")
+}
+
+// A copy goes nowhere that the route's policy does not allow.
+func TestSteeredCopies(t *testing.T) {
+	copies := make(chan string, 10)
+	main := serve(t, echo)
+	aside := serve(t, func(_ http.ResponseWriter, r *http.Request) { copies <- r.URL.Path })
+	list, shadow := service(main), service(aside)
+	b := shadow[0].(*table.Backend)
+	b.Name = "Service ns/shadow:80"
+	e := shadow[1].(*table.Endpoints)
+	e.Name, b.Groups[0][0].Instances[0].Dial.Endpoints = "shadow", "shadow"
+	mirrored := func(i int, path string, s []table.Steering) *table.Rule {
+		return rule(func(r *table.Rule) {
+			r.Matches[0].Path.Value, r.Name, r.Index = path, fmt.Sprint("HTTPRoute ns/r/", i), i
+			r.Filters = []table.Filter{{Mirror: &table.Mirror{Backend: b.Name}}}
+			r.Steering = s
+		})
+	}
+	p := start(t, nil, slices.Concat(list, shadow, []table.Resource{
+		mirrored(0, "/kept", []table.Steering{{Backend: b.Name, By: "FailoverPolicy ns/eu", Failover: table.Failover{AllowedRegions: []string{"westus2"}}}}),
+		mirrored(1, "/copied", nil),
+	})...)
+	for _, path := range []string{"/kept", "/copied"} {
+		if resp, _ := p.do("GET", path, ""); resp.StatusCode != 200 {
+			t.Fatal(path, resp.Status)
+		}
+	}
+	if path := <-copies; path != "/copied" {
+		t.Errorf("%s was copied, which the route's policy does not allow", path)
+	}
+	p.f.Close()
+	close(copies)
+	for path := range copies {
+		t.Errorf("%s was copied, which the route's policy does not allow", path)
 	}
 }

@@ -28,6 +28,18 @@ type view struct {
 	find func(table.ID) table.Resource
 	// preferred is the backend's preferred cluster.
 	preferred string
+	// steered is the call's: see learned.
+	steered string
+}
+
+// learned is the name under which what calls show of a candidate or a backend is
+// kept. Calls that a policy of their own steers learn by themselves: what moves
+// or sets aside the traffic of one route says nothing of another's.
+func learned(name, steered string) string {
+	if steered == "" {
+		return name
+	}
+	return name + upstream.Steered + steered
 }
 
 func (v *view) Now() time.Time  { return v.f.opt.Now() }
@@ -42,10 +54,12 @@ func (v *view) RTT(cluster string) pick.Estimate {
 	}
 	return v.f.opt.Link.RTT(cluster)
 }
-func (v *view) FirstByte(key string) pick.Estimate { return v.f.opt.Health.FirstByte(key) }
-func (v *view) Health(key string) pick.Health      { return v.f.opt.Health.Of(key) }
-func (v *view) InFlight(key string) int            { return v.f.opt.Health.InFlight(key) }
-func (v *view) Preferred(string) string            { return v.preferred }
+func (v *view) FirstByte(key string) pick.Estimate {
+	return v.f.opt.Health.FirstByte(learned(key, v.steered))
+}
+func (v *view) Health(key string) pick.Health { return v.f.opt.Health.Of(learned(key, v.steered)) }
+func (v *view) InFlight(key string) int       { return v.f.opt.Health.InFlight(learned(key, v.steered)) }
+func (v *view) Preferred(string) string       { return v.preferred }
 func (v *view) Reachable(cluster string) (bool, string) {
 	if v.f.opt.Link == nil {
 		return false, "this proxy has no link"
@@ -61,9 +75,9 @@ func (f *Forwarder) Decide(call *Call, needs pick.Needs) pick.Decision {
 	b := call.Backend
 	if l := call.life; l != nil && !l.budgeted {
 		l.budgeted = true
-		f.budgets.Request(b.Name, b.Failover.BudgetPercent)
+		f.budgets.Request(learned(b.Name, call.Steered), b.Failover.BudgetPercent)
 	}
-	v := &view{f: f, self: call.Self, find: call.Find, preferred: f.preferred(b.Name)}
+	v := &view{f: f, self: call.Self, find: call.Find, preferred: f.preferred(learned(b.Name, call.Steered)), steered: call.Steered}
 	if call.life != nil {
 		f.guarded(call, &needs)
 	}
@@ -124,7 +138,7 @@ func refusedBy(g *match.Guard, call *Call, more expr.Facts) string {
 // tried, keeps clusters that cannot be reached from returning all at once, and
 // moves the preference.
 func (f *Forwarder) settle(b *table.Backend, d pick.Decision, v *view) {
-	if d.Order[0].Probe && !f.opt.Health.Claim(d.Order[0].Key()) {
+	if d.Order[0].Probe && !f.opt.Health.Claim(learned(d.Order[0].Key(), v.steered)) {
 		first := d.Order[0]
 		copy(d.Order, d.Order[1:])
 		first.Probe, first.Ejected = false, true
@@ -133,7 +147,7 @@ func (f *Forwarder) settle(b *table.Backend, d pick.Decision, v *view) {
 	for _, c := range d.Order {
 		if !c.Local {
 			if ok, _ := v.Reachable(c.Cluster); !ok {
-				f.opt.Health.Absent(c.Key(), b.Failover.Failback)
+				f.opt.Health.Absent(learned(c.Key(), v.steered), b.Failover.Failback)
 			}
 		}
 	}
@@ -156,7 +170,8 @@ func (f *Forwarder) prefer(b *table.Backend, d pick.Decision, v *view) {
 	if len(f.preferences) > 65536 {
 		clear(f.preferences)
 	}
-	f.preferences[b.Name] = latency.Prefer(f.preferences[b.Name], latency.Margins{
+	name := learned(b.Name, v.steered)
+	f.preferences[name] = latency.Prefer(f.preferences[name], latency.Margins{
 		Absolute: back.Absolute.Std(), Percent: back.Percent, Window: back.Window.Std(),
 	}, offers, v.Now())
 }
@@ -181,7 +196,8 @@ func (f *Forwarder) Send(ctx context.Context, call *Call, to pick.Candidate, r *
 		f.opt.Observer.Failover(l.from, key, string(l.why))
 		l.from = ""
 	}
-	f.opt.Health.Begin(key)
+	health := learned(key, call.Steered)
+	f.opt.Health.Begin(health)
 	start := f.opt.Now()
 	resp, at, err := f.carry(ctx, call, to, r)
 	took := f.opt.Now().Sub(start)
@@ -191,9 +207,9 @@ func (f *Forwarder) Send(ctx context.Context, call *Call, to pick.Candidate, r *
 		rec.Region = to.Instance.Region
 	}
 	if err != nil || l == nil {
-		f.opt.Health.End(key)
+		f.opt.Health.End(health)
 	} else {
-		l.open = append(l.open, key)
+		l.open = append(l.open, health)
 	}
 	return resp, err
 }
@@ -304,7 +320,7 @@ func (f *Forwarder) Done(call *Call, to pick.Candidate, o Outcome) {
 	if o.Err != nil && o.Failed == "" || o.Failed != "" && !triggers(&call.Backend.Failover, o.Failed) {
 		return
 	}
-	key := to.Key()
+	key := learned(to.Key(), call.Steered)
 	first := o.FirstByte
 	if !to.Local && first > 0 && f.opt.Link != nil {
 		if way := f.opt.Link.RTT(to.Cluster); way.Known {
@@ -357,7 +373,7 @@ func (f *Forwarder) Move(call *Call, from pick.Candidate, why table.Trigger) boo
 		return false
 	}
 	free := why == table.OnConnect || why == table.OnDNS
-	if !free && !f.budgets.Repeat(call.Backend.Name, p.BudgetPercent) {
+	if !free && !f.budgets.Repeat(learned(call.Backend.Name, call.Steered), p.BudgetPercent) {
 		return false
 	}
 	call.Record.FailoverReason = string(why)
@@ -374,10 +390,25 @@ func (f *Forwarder) Explain(backend string) (string, error) {
 	if b == nil {
 		return "", fmt.Errorf("explaining backend %q: it is not in the table", backend)
 	}
-	call := &Call{Self: x.self, Backend: b, Find: x.find, Word: f.opt.Word()}
-	text := pick.Explain(f.Decide(call, pick.Needs{Explain: true}))
-	if b.Closed != "" {
-		text = "closed: " + b.Closed + "\n" + text
+	text := f.explain(x, b, nil)
+	seen := map[string]bool{}
+	for r := range table.Each[*table.Rule](x.Table()) {
+		for i := range r.Steering {
+			if s := &r.Steering[i]; s.Backend == backend && !seen[s.By] {
+				seen[s.By] = true
+				text += "\nsteered by " + s.By + ", as for " + r.Name + ":\n" + f.explain(x, b, s)
+			}
+		}
 	}
 	return text, nil
+}
+
+func (f *Forwarder) explain(x *indexed, b *table.Backend, s *table.Steering) string {
+	call := &Call{Self: x.self, Backend: b, Find: x.find, Word: f.opt.Word()}
+	call.steer(s)
+	text := pick.Explain(f.Decide(call, pick.Needs{Explain: true}))
+	if why := call.Backend.Closed; why != "" {
+		text = "closed: " + why + "\n" + text
+	}
+	return text
 }

@@ -192,7 +192,7 @@ func beside(call *forward.Call) *forward.Call {
 	record := *call.Record
 	record.Attempts, record.FailoverReason = 0, ""
 	return &forward.Call{
-		Exchange: call.Exchange, Request: call.Request, Self: call.Self, Backend: call.Backend, Find: call.Find,
+		Exchange: call.Exchange, Request: call.Request, Self: call.Self, Backend: call.Backend, Steered: call.Steered, Find: call.Find,
 		Record: &record, Principal: call.Principal, Credential: call.Credential,
 		BackendTimeout: call.BackendTimeout, Retry: call.Retry, Word: call.Word,
 	}
@@ -217,7 +217,7 @@ func detach(call *forward.Call) *forward.Call {
 		Route: clone(call.Record.Route), RuleName: clone(call.Record.RuleName), Backend: clone(call.Record.Backend), Protocol: "mcp",
 	}
 	return &forward.Call{
-		Exchange: quiet{req}, Request: req, Self: call.Self, Backend: call.Backend, Find: call.Find,
+		Exchange: quiet{req}, Request: req, Self: call.Self, Backend: call.Backend, Steered: call.Steered, Find: call.Find,
 		Record: record, Principal: clone(call.Principal), Credential: clone(call.Credential), Word: call.Word,
 	}
 }

@@ -246,16 +246,18 @@ func TestWeightsAreShares(t *testing.T) {
 func TestReturningShare(t *testing.T) {
 	b := backend([]table.Member{member("p", 0, "west", "south")})
 	v := fleet()
-	v.health = map[string]pick.Health{"south/b/p": {Share: 0.25}}
-	n := 0
-	w := rand.New(rand.NewPCG(1, 2))
-	for range 10_000 {
-		if pick.Order(b, pick.Needs{}, v, w.Uint64()).Order[0].Cluster == "south" {
-			n++
+	for _, share := range []float64{0.01, 0.02, 0.25} { // 1 and 2 are steps as a policy may declare them
+		v.health = map[string]pick.Health{"south/b/p": {Share: share}}
+		n := 0
+		w := rand.New(rand.NewPCG(1, 2))
+		for range 10_000 {
+			if pick.Order(b, pick.Needs{}, v, w.Uint64()).Order[0].Cluster == "south" {
+				n++
+			}
 		}
-	}
-	if n < 2300 || n > 2700 {
-		t.Errorf("%d of 10000, want about 2500", n)
+		if want := share * 10_000; float64(n) < want*0.8 || float64(n) > want*1.2 {
+			t.Errorf("%d of 10000, want about %v", n, want)
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func (t *trip) attempt() bool {
 	ctx, cancel := t.limit()
 	defer cancel()
 	start := time.Now()
-	resp, err := t.send(ctx, to)
+	resp, err := t.begun(ctx, cancel, to)
 	o := forward.Outcome{Err: err, FirstByte: time.Since(start)}
 	o.Failed = t.trigger(resp, err)
 	if resp != nil {
@@ -113,14 +113,38 @@ func (t *trip) attempt() bool {
 	return true
 }
 
-// limit bounds one attempt, its body included, where the route or the failover
-// policy says so.
+// limit bounds one attempt, its body included, where the route says so.
 func (t *trip) limit() (context.Context, context.CancelFunc) {
-	limit := t.call.BackendTimeout
-	if limit <= 0 {
-		return t.ctx, func() {}
+	switch limit := t.call.BackendTimeout; {
+	case limit > 0:
+		return context.WithTimeout(t.ctx, limit)
+	case t.call.Backend.Failover.PerAttemptTimeout > 0:
+		return context.WithCancel(t.ctx)
 	}
-	return context.WithTimeout(t.ctx, limit)
+	return t.ctx, func() {}
+}
+
+// begun sends, and gives up where the answer has not begun within the time that
+// the failover policy gives an attempt.
+func (t *trip) begun(ctx context.Context, cancel context.CancelFunc, to pick.Candidate) (*message.Response, error) {
+	patience := t.call.Backend.Failover.PerAttemptTimeout.Std()
+	if patience <= 0 {
+		return t.send(ctx, to)
+	}
+	timer := time.AfterFunc(patience, cancel)
+	resp, err := t.send(ctx, to)
+	if timer.Stop() {
+		return resp, err
+	}
+	if resp != nil && resp.Body != nil {
+		_ = resp.Body.Close() // it began too late
+	}
+	late := &message.SendError{Stage: message.StageAwait, Address: to.Key(), Timeout: true, Err: fmt.Errorf("no answer began within %s", patience)}
+	var was *message.SendError
+	if errors.As(err, &was) {
+		late.Stage, late.Address, late.Unprocessed = was.Stage, was.Address, was.Unprocessed
+	}
+	return nil, late
 }
 
 func (t *trip) send(ctx context.Context, to pick.Candidate) (*message.Response, error) {

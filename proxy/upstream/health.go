@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +42,16 @@ func weigh(t table.Trigger) int {
 		return 2
 	}
 	return 1
+}
+
+// Steered stands in a candidate's key between its name and that of the policies
+// that steer the traffic it is kept for, where those are not its backend's own.
+const Steered = "\x00"
+
+// candidate is the name in a key.
+func candidate(key string) string {
+	name, _, _ := strings.Cut(key, Steered)
+	return name
 }
 
 // Evidence is what came of one attempt.
@@ -134,7 +145,15 @@ func (s *state) share(now time.Time) float64 {
 	if s.ramp.IsZero() || ramp <= 0 {
 		return 1
 	}
-	return min(1, max(leastShare, float64(now.Sub(s.ramp))/float64(ramp)))
+	past := now.Sub(s.ramp)
+	steps := s.failback.Steps
+	switch {
+	case past >= ramp:
+		return 1
+	case len(steps) > 0:
+		return float64(steps[int(past)*len(steps)/int(ramp)]) / 100
+	}
+	return max(leastShare, float64(past)/float64(ramp))
 }
 
 // InFlight is the number of attempts that a candidate has.
@@ -260,7 +279,7 @@ func (h *Health) refuse(key string, s *state, e Evidence, now time.Time) {
 	s.limits++
 	s.quota = cmp.Or(e.Quota, key)
 	h.quotas[s.quota] = later(h.quotas[s.quota], now.Add(min(span, longestOut)))
-	h.out.WithLabelValues(key, string(table.OnRateLimit)).Inc()
+	h.out.WithLabelValues(candidate(key), string(table.OnRateLimit)).Inc()
 }
 
 // eject sets a candidate aside. Failures of requests that were under way when
@@ -275,7 +294,7 @@ func (h *Health) eject(key string, s *state, reason string, now time.Time) {
 	s.times++
 	s.out, s.reason = true, reason
 	s.until = now.Add(min(long, longestOut))
-	h.out.WithLabelValues(key, reason).Inc()
+	h.out.WithLabelValues(candidate(key), reason).Inc()
 }
 
 // state finds or makes a candidate's entry; h.mu is held.

@@ -174,3 +174,38 @@ func TestBudget(t *testing.T) {
 		t.Error("without a percentage there is no budget")
 	}
 }
+
+// A candidate comes back by the declared steps, each for its own time.
+func TestReturnBySteps(t *testing.T) {
+	h, c := newHealth()
+	steps := table.Failback{Window: table.Duration(time.Second), Ramp: table.Duration(20 * time.Second), Steps: []int{1, 2}}
+	h.Learn("k", upstream.Evidence{Failed: table.OnConnect, Failback: steps})
+	c.pass(2 * time.Second)
+	h.Learn("k", upstream.Evidence{Failback: steps})
+	c.pass(time.Second)
+	h.Learn("k", upstream.Evidence{Failback: steps})
+	for _, x := range []struct {
+		after time.Duration
+		share float64
+	}{{0, 0.01}, {9999 * time.Millisecond, 0.01}, {time.Millisecond, 0.02}, {9 * time.Second, 0.02}, {time.Second, 1}} {
+		c.pass(x.after)
+		if got := h.Of("k"); got.Share != x.share || got.HalfOpen || got.Ejected {
+			t.Errorf("after %s more: %+v, want a share of %v", x.after, got, x.share)
+		}
+	}
+}
+
+// What steered traffic learns of a candidate is its own; the metric has the
+// candidate's name only.
+func TestSteeredTrafficLearnsByItself(t *testing.T) {
+	r := prometheus.NewRegistry()
+	h := upstream.NewHealth(time.Now, middle, r)
+	h.Learn("k"+upstream.Steered+"a policy", upstream.Evidence{Failed: table.OnConnect, Failback: back})
+	if h.Of("k").Ejected || !h.Of("k"+upstream.Steered+"a policy").Ejected {
+		t.Error("what one route's policy sets aside is set aside for others too, or not at all")
+	}
+	families, err := r.Gather()
+	if err != nil || len(families) != 1 || families[0].GetMetric()[0].GetLabel()[0].GetValue() != "k" {
+		t.Errorf("the candidate is not named as it is: %v %v", families, err)
+	}
+}

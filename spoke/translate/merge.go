@@ -38,7 +38,6 @@ func (s *schema) deriveMerge(l *derive.Look, n node) *merge {
 		}
 		m.backend.Groups = append(m.backend.Groups, members)
 	}
-	m.backend.Failover.AllowedRegions = narrower(s.tenant(l, tenant).AllowedRegions, f.settings.AllowedRegions)
 	m.backend.Closed = d.closed()
 	if policies := s.backendPolicies(l, base); m.backend.Closed == "" {
 		m.backend.Closed = policies.closed
@@ -275,10 +274,7 @@ func shut(i *table.Instance, why string) {
 // cluster and the place where its provider computes are known to be within it,
 // and nothing is served from an entry outside it.
 func (s *schema) confine(l *derive.Look, tenant string, f failoverChoice, b *table.Backend, instances ...*table.Instance) {
-	for _, limit := range [][]string{s.tenant(l, tenant).AllowedRegions, f.settings.AllowedRegions} {
-		if len(limit) == 0 {
-			continue
-		}
+	for _, limit := range f.limits {
 		for _, i := range instances {
 			if region := s.region(l, i.Cluster); !slices.Contains(limit, region) {
 				shut(i, fmt.Sprintf("%s: cluster %s is in region %q", v1alpha1.ReasonRegionNotAllowed, i.Cluster, region))
@@ -296,19 +292,6 @@ func (s *schema) confine(l *derive.Look, tenant string, f failoverChoice, b *tab
 			b.Closed = fmt.Sprintf("%s: the tenant's data may not enter in region %q", v1alpha1.ReasonRegionNotAllowed, region)
 		}
 	}
-}
-
-// narrower is what two limits both allow; with nothing in common it is the
-// first, and every instance is closed by name.
-func narrower(a, b []string) []string {
-	if len(a) == 0 || len(b) == 0 {
-		return append(slices.Clone(a), b...)
-	}
-	both := slices.DeleteFunc(slices.Clone(a), func(r string) bool { return !slices.Contains(b, r) })
-	if len(both) == 0 {
-		return a
-	}
-	return both
 }
 
 func (s *schema) pieceOfBackend(l *derive.Look, n node) piece {

@@ -8,8 +8,6 @@ import (
 	"github.com/navehq/nave/api/agentgateway"
 	"github.com/navehq/nave/api/derive"
 	"github.com/navehq/nave/api/objects"
-	"github.com/navehq/nave/api/table"
-	"github.com/navehq/nave/api/v1alpha1"
 )
 
 func tlsPolicyTargets(o *objects.Object) []gwv1.LocalPolicyTargetReferenceWithSectionName {
@@ -56,31 +54,10 @@ func (s *schema) productOfPolicy(l *derive.Look, r ref, o *objects.Object) produ
 }
 
 func (s *schema) pieceOfPolicy(l *derive.Look, n node) piece {
-	r := ref{n.view, n.key}
-	if n.key.Kind == kindFailover {
-		return s.pieceOfClosing(l, n, r)
-	}
-	st := s.policies.Get(l, r)
+	st := s.policies.Get(l, ref{n.view, n.key})
 	if len(st.policy.Targets) == 0 || st.policy.Closed == "" && st.policy.Authorization == nil && st.policy.APIKey == nil {
 		return piece{}
 	}
 	p := st.policy
 	return piece{resource: &p, needs: st.needs}
-}
-
-// pieceOfClosing closes the routes whose residency a FailoverPolicy would limit
-// if that were built.
-func (s *schema) pieceOfClosing(l *derive.Look, n node, r ref) piece {
-	o, p, ok := get[*v1alpha1.FailoverPolicy](s, l, r)
-	f := s.failovers.Get(l, r)
-	if !ok || !f.closes {
-		return piece{}
-	}
-	out := &table.Policy{Name: n.id.Name, Created: unix(o.Created), Closed: v1alpha1.ReasonPolicyInvalid + ": " + r.Key.String() + ": " + join(f.faults)}
-	for _, t := range p.Spec.TargetRefs {
-		if t.Kind == kindRoute {
-			out.Targets = append(out.Targets, table.Target{Kind: t.Kind, Namespace: r.Namespace, Name: string(t.Name)})
-		}
-	}
-	return piece{resource: out}
 }

@@ -70,8 +70,7 @@ func labelPairs(m map[string]string) []string {
 	return out
 }
 
-// policiesFor lists the AgentgatewayPolicies that target an object, and the
-// FailoverPolicies that close it.
+// policiesFor lists the AgentgatewayPolicies that target an object.
 func (s *schema) policiesFor(l *derive.Look, r ref) []ref {
 	out := slices.Clone(s.policiesOn.Get(l, target{kindPolicy, r}))
 	o, ok := s.objects.Get(l, r)
@@ -82,11 +81,6 @@ func (s *schema) policiesFor(l *derive.Look, r ref) []ref {
 					out = append(out, p)
 				}
 			}
-		}
-	}
-	for _, p := range s.policiesOn.Get(l, target{kindFailover, r}) {
-		if r.Kind == kindRoute && s.failovers.Get(l, p).closes {
-			out = append(out, p)
 		}
 	}
 	return out

@@ -201,6 +201,7 @@ func (s *schema) pieceOfRule(l *derive.Look, n node) piece {
 			resource.Binds = bind(resource.Binds, b)
 		}
 	}
+	s.steer(l, n, &resource, x.backends)
 	out := piece{resource: &resource}
 	for _, b := range x.backends {
 		out.needs = append(out.needs, backendNode(n.view, n.table, b.key, b.port))

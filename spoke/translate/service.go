@@ -140,7 +140,6 @@ func (s *schema) serviceBackend(l *derive.Look, n node) piece {
 	}
 	f := s.failoverFor(l, n, table.BackendHTTP)
 	b.Failover = f.settings
-	b.Failover.AllowedRegions = narrower(s.tenant(l, whose.tenant).AllowedRegions, f.settings.AllowedRegions)
 	b.Closed = f.closed
 	s.confine(l, whose.tenant, f, b, &i)
 	if b.Closed == "" {

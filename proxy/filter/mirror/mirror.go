@@ -16,8 +16,9 @@ import (
 	"github.com/navehq/nave/proxy/message"
 )
 
-// Send sends a copy to a backend and is done with its answer when it returns.
-type Send func(ctx context.Context, backend string, r *message.Request)
+// Send sends a copy to a backend, steered so or nil, and is done with its answer
+// when it returns.
+type Send func(ctx context.Context, backend string, s *table.Steering, r *message.Request)
 
 // Mirror sends copies. Close waits for those on their way.
 type Mirror struct {
@@ -56,8 +57,8 @@ func Among(f *table.Mirror, word uint64) bool {
 }
 
 // Copy sends a copy of r with that body, which is shared and never changed. The
-// copy holds none of r's memory, which is the engine's.
-func (m *Mirror) Copy(backend string, r *message.Request, body []byte) {
+// copy holds none of r's memory, which is the engine's. s steers it, or is nil.
+func (m *Mirror) Copy(backend string, s *table.Steering, r *message.Request, body []byte) {
 	select {
 	case m.limit <- struct{}{}:
 	default:
@@ -69,7 +70,7 @@ func (m *Mirror) Copy(backend string, r *message.Request, body []byte) {
 		defer func() { <-m.limit }()
 		ctx, cancel := context.WithTimeout(m.ctx, m.timeout)
 		defer cancel()
-		m.send(ctx, backend, c)
+		m.send(ctx, backend, s, c)
 	})
 }
 

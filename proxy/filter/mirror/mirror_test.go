@@ -27,21 +27,21 @@ func TestAmong(t *testing.T) {
 func TestCopiesAreBoundedAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bodies := make(chan string, 10)
-		m := mirror.New(func(ctx context.Context, _ string, r *message.Request) {
+		m := mirror.New(func(ctx context.Context, _ string, _ *table.Steering, r *message.Request) {
 			b, _ := io.ReadAll(r.Body)
 			bodies <- string(b)
 			<-ctx.Done()
 		}, 2, time.Second, nil)
 		body := []byte("body")
 		for range 5 {
-			m.Copy("b", &message.Request{Method: "POST"}, body)
+			m.Copy("b", nil, &message.Request{Method: "POST"}, body)
 		}
 		synctest.Wait()
 		if len(bodies) != 2 || <-bodies != "body" {
 			t.Errorf("%d copies on their way, want 2", len(bodies))
 		}
 		time.Sleep(2 * time.Second) // the copies' timeout, in virtual time
-		m.Copy("b", &message.Request{}, body)
+		m.Copy("b", nil, &message.Request{}, body)
 		m.Close()
 	})
 }
