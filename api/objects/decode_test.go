@@ -89,17 +89,34 @@ metadata: {name: Bad_Name}
 a.yaml:17 Gateway agents/g invalid=1
 a.yaml:25 HTTPRoute agents/r invalid=1
 SyntaxError  a.yaml:10: ConfigMap agents/broken: is not YAML: did not find expected node content; mend the line that is named
-InvalidValue  a.yaml:17: Gateway agents/g: spec.listeners.port: a string does not fit here; give a value of the type that is wanted
+InvalidValue  a.yaml:17: Gateway agents/g: spec.listeners.port: a string does not fit here; give a whole number
 UnknownField  a.yaml:25: HTTPRoute agents/r: spec.rules[0].mathces: there is no such field; correct its spelling or its place, or remove it
 NotRunHere Info a.yaml:34: Deployment d: only a cluster can run a Deployment; it is left out here
 UnknownKind  a.yaml:38: Failover d: there is no kind Failover in "nave.dev/v1alpha1"; correct kind or apiVersion
 InvalidValue  a.yaml:46: has no kind or no apiVersion; set both
-InvalidValue  a.yaml:48: is no object: an array does not fit here; give it apiVersion, kind and metadata
+InvalidValue  a.yaml:48: is no object: a list does not fit here; give it apiVersion, kind and metadata
 InvalidValue  a.yaml:50: Service default/Bad_Name: name "Bad_Name": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'); correct metadata.name and metadata.namespace
 Duplicate  a.yaml:42: Namespace agents: is declared in a.yaml:1 already, which counts; remove one of the two
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A value of a wrong type is told what would fit.
+func TestTheWantedTypeIsNamed(t *testing.T) {
+	for spec, want := range map[string]string{
+		"schedule: daily":    "spec.schedule: a string does not fit here; give an object",
+		"target: [west]":     "spec.target: a list does not fit here; give an object",
+		"mode: 7":            "spec.mode: a number does not fit here; give a string",
+		"fault: {close: 1}":  "spec.fault.close: a number does not fit here; give true or false",
+		"fault: {status: x}": "spec.fault.status: a string does not fit here; give a whole number",
+		"schedule: {cron: \"0 0 * * *\", windows: {}}": "spec.schedule.windows: an object does not fit here; give a list",
+	} {
+		_, problems := objects.Decode("f", []byte("apiVersion: nave.dev/v1alpha1\nkind: Drill\nmetadata: {name: d}\nspec: {"+spec+"}\n"), options())
+		if len(problems) != 1 || !strings.HasSuffix(problems[0].String(), want) {
+			t.Errorf("%s: %v, want %s", spec, problems, want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -154,7 +155,7 @@ func (d *decoder) fill(o *Object, k kind) []Problem {
 		problems = append(problems, d.strict(o, e))
 	}
 	if err != nil {
-		problems = append(problems, d.invalid(o, ReasonInvalidValue, typeField(err), typeError(err), "give a value of the type that is wanted"))
+		problems = append(problems, d.invalid(o, ReasonInvalidValue, typeField(err), typeError(err), wanted(err)))
 	}
 	if why := o.Annotations[AnnotationInvalid]; why != "" {
 		problems = append(problems, d.invalid(o, ReasonInvalidValue, "", "its own cluster cannot read it: "+why, "mend it there"))
@@ -184,9 +185,32 @@ func (d *decoder) strict(o *Object, err error) Problem {
 func typeError(err error) string {
 	var te *json.UnmarshalTypeError
 	if errors.As(err, &te) {
-		return fmt.Sprintf("%s does not fit here", article(te.Value))
+		return fmt.Sprintf("%s does not fit here", article(strings.ReplaceAll(te.Value, "array", "list")))
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// wanted says what would fit.
+func wanted(err error) string {
+	var te *json.UnmarshalTypeError
+	if !errors.As(err, &te) || te.Type == nil {
+		return "correct it"
+	}
+	switch k := te.Type.Kind(); {
+	case k == reflect.Struct, k == reflect.Map, k == reflect.Interface:
+		return "give an object"
+	case k == reflect.Slice, k == reflect.Array:
+		return "give a list"
+	case k == reflect.Bool:
+		return "give true or false"
+	case k == reflect.String:
+		return "give a string"
+	case k == reflect.Float32, k == reflect.Float64:
+		return "give a number"
+	case te.Type.ConvertibleTo(reflect.TypeFor[float64]()):
+		return "give a whole number"
+	}
+	return "correct it"
 }
 
 // typeField is where in an object a value of a wrong type stands.

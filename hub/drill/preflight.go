@@ -2,7 +2,7 @@ package drill
 
 import (
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/table"
@@ -37,12 +37,12 @@ var built = []v1alpha1.DrillMode{v1alpha1.DrillModeDryRun, v1alpha1.DrillModeCor
 func Preflight(d *v1alpha1.Drill, f Facts) ([]v1alpha1.DrillCheck, string) {
 	target, found := findTarget(d, f)
 	checks := []v1alpha1.DrillCheck{
-		check("mode", slices.Contains(built, d.Spec.Mode), "mode %s is carried out: %v are", d.Spec.Mode, built),
-		check("schedule", d.Spec.Schedule == nil, "a run by schedule is not built; take spec.schedule out and start it by order"),
-		check("target", target != "", "%s", found),
-		check("supervisor", d.Spec.Mode != v1alpha1.DrillModeKill || f.Supervised, "mode Kill needs a supervisor: it works in a fleet that `nave up` runs"),
-		check("alone", f.Other == "", "no other drill is under way%s", and(f.Other)),
-		check("not frozen", !f.Frozen, "automation is not frozen"),
+		declared(d),
+		check("target", target != "", found, found),
+		check("supervisor", d.Spec.Mode != v1alpha1.DrillModeKill || f.Supervised,
+			supervision(d.Spec.Mode), "mode Kill needs a supervisor, and none is connected; it works in a fleet that `nave up` runs"),
+		check("alone", f.Other == "", "no other drill is under way", "drill "+f.Other+" is under way"),
+		check("not frozen", !f.Frozen, "automation is not frozen", "automation is frozen; `nave unfreeze` lets it go on"),
 	}
 	if target != "" {
 		checks = append(checks, survivors(target, f)...)
@@ -50,15 +50,28 @@ func Preflight(d *v1alpha1.Drill, f Facts) ([]v1alpha1.DrillCheck, string) {
 	return checks, target
 }
 
-func check(name string, passed bool, format string, args ...any) v1alpha1.DrillCheck {
-	return v1alpha1.DrillCheck{Name: name, Passed: passed, Message: fmt.Sprintf(format, args...)}
+// check says what is so where it passed, and what is wrong where it did not.
+func check(name string, passed bool, good, bad string) v1alpha1.DrillCheck {
+	if !passed {
+		good = bad
+	}
+	return v1alpha1.DrillCheck{Name: name, Passed: passed, Message: good}
 }
 
-func and(other string) string {
-	if other == "" {
-		return ""
+// declared checks that all of the drill is carried out.
+func declared(d *v1alpha1.Drill) v1alpha1.DrillCheck {
+	var gaps []string
+	for _, g := range Gaps(d.Spec) {
+		gaps = append(gaps, g.String())
 	}
-	return ": " + other + " is"
+	return check("declared", len(gaps) == 0, fmt.Sprintf("mode %s, and all that it declares, is carried out", d.Spec.Mode), strings.Join(gaps, "; "))
+}
+
+func supervision(m v1alpha1.DrillMode) string {
+	if m == v1alpha1.DrillModeKill {
+		return "a supervisor is connected, to kill and to restart"
+	}
+	return fmt.Sprintf("mode %s needs none", m)
 }
 
 func findTarget(d *v1alpha1.Drill, f Facts) (cluster, message string) {
@@ -83,11 +96,11 @@ func findTarget(d *v1alpha1.Drill, f Facts) (cluster, message string) {
 // survivors checks that somebody is left to serve: never two regions at once.
 func survivors(target string, f Facts) []v1alpha1.DrillCheck {
 	var left, away []string
-	targetReady := false
+	idle := ""
 	for _, c := range f.Clusters {
 		switch {
 		case c.Name == target:
-			targetReady = c.Lease == assignment.Connected && c.State == table.PeerReady && c.Proxies > 0
+			idle = whyIdle(c)
 		case c.State != table.PeerReady:
 			away = append(away, c.Name)
 		case c.Lease == assignment.Connected && c.Proxies > 0:
@@ -95,8 +108,21 @@ func survivors(target string, f Facts) []v1alpha1.DrillCheck {
 		}
 	}
 	return []v1alpha1.DrillCheck{
-		check("target serves", targetReady, "cluster %s is connected, not cordoned, and has ready proxies", target),
-		check("survivors", len(left) > 0, "connected clusters with ready proxies besides: %v", left),
-		check("one at a time", len(away) == 0, "cordoned or draining already: %v", away),
+		check("target serves", idle == "", fmt.Sprintf("cluster %s is connected, not cordoned, and has ready proxies", target), fmt.Sprintf("cluster %s %s", target, idle)),
+		check("survivors", len(left) > 0, "ready to serve besides: "+strings.Join(left, ", "), "no other cluster is connected with ready proxies: nobody would be left to serve"),
+		check("one at a time", len(away) == 0, "no other cluster is cordoned or draining", "cordoned or draining already: "+strings.Join(away, ", ")),
 	}
+}
+
+// whyIdle says why a cluster serves nothing that could be lost.
+func whyIdle(c ClusterFact) string {
+	switch {
+	case c.Lease != assignment.Connected:
+		return fmt.Sprintf("is not connected: its lease is %s", c.Lease)
+	case c.State != table.PeerReady:
+		return fmt.Sprintf("is %s already", c.State)
+	case c.Proxies == 0:
+		return "has no ready proxies"
+	}
+	return ""
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/hub/drill"
 )
 
 // Platform is what the platform team declares, read for the plan.
@@ -83,6 +84,9 @@ func (r *platformReader) read(o *objects.Object) {
 	case *v1alpha1.FleetConfig:
 		r.config(o, v)
 	case *v1alpha1.Drill:
+		for _, g := range drill.Gaps(v.Spec) {
+			r.problem(o, g.Path, g.Reason, g.Message, g.Remedy)
+		}
 		r.Drills = append(r.Drills, v)
 	case *v1alpha1.Operation:
 		// It is among the orders already; see withDeclared.

@@ -93,11 +93,18 @@ func TestWhatIsNotObeyedIsSaid(t *testing.T) {
 		object("FleetConfig", "other", &v1alpha1.FleetConfig{ObjectMeta: metav1.ObjectMeta{Name: "other"}}),
 		object("FailoverPolicy", "f", &v1alpha1.FailoverPolicy{}),
 		object("Thing", "t", struct{}{}),
+		object("Drill", "d", &v1alpha1.Drill{Spec: v1alpha1.DrillSpec{
+			Mode: v1alpha1.DrillModePartition, Target: v1alpha1.DrillTarget{Kind: v1alpha1.DrillTargetCluster, Name: "a", Peer: "b"},
+			Schedule: &v1alpha1.DrillSchedule{Cron: "0 0 * * *"}, Duration: "1h", Fault: &v1alpha1.DrillFault{Close: true},
+			Expectations: &v1alpha1.DrillExpectations{MaxTimeToShift: "fast"},
+		}}),
+		object("Drill", "provider", &v1alpha1.Drill{Spec: v1alpha1.DrillSpec{Mode: v1alpha1.DrillModeKill, Target: v1alpha1.DrillTarget{Kind: v1alpha1.DrillTargetProvider}}}),
 	), nil, nil, time.Unix(0, 0))
 	if len(p.Clusters) != 0 || len(p.Tenants) != 0 {
 		t.Errorf("what is refused is obeyed: %v %v", p.Clusters, p.Tenants)
 	}
-	for _, want := range []string{"Cluster no-region: spec.region", "Tenant limited: spec.limits", "FleetConfig other: metadata.name", "FailoverPolicy f: metadata.namespace", "Thing t: kind"} {
+	for _, want := range []string{"Cluster no-region: spec.region", "Tenant limited: spec.limits", "FleetConfig other: metadata.name", "FailoverPolicy f: metadata.namespace", "Thing t: kind",
+		"Drill d: spec.mode", "Drill d: spec.schedule", "Drill d: spec.duration", "Drill d: spec.fault", "Drill d: spec.target.peer", "Drill d: spec.expectations.maxTimeToShift", "Drill provider: spec.target.kind"} {
 		if !slices.ContainsFunc(p.Problems, func(x objects.Problem) bool { return x.Object+": "+x.Field == want && x.Remedy != "" }) {
 			t.Errorf("no problem says %s and how to mend it: %v", want, p.Problems)
 		}
