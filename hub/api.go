@@ -305,6 +305,11 @@ func (h *Hub) status() report.Status {
 		if o.Spec.ExpiresAt != nil {
 			x.Expires = o.Spec.ExpiresAt.Time
 		}
+		for _, c := range s.Clusters {
+			if o.Spec.Kind == v1alpha1.OperationDrain && c.Name == x.Cluster && c.Drain != nil {
+				x.Conditions = report.Completion(*c.Drain)
+			}
+		}
 		s.Orders = append(s.Orders, x)
 	}
 	s.History = h.history()
@@ -317,8 +322,10 @@ func (h *Hub) cluster(m board.Member) report.Cluster {
 		c.Lag = h.deps.Now().Sub(m.Behind).Seconds()
 	}
 	if m.Facts == nil {
+		c.Drain = report.Draining(c.State, nil, false)
 		return c
 	}
+	c.Drain = report.Draining(c.State, m.Facts.Proxies, m.Lease == assignment.Connected)
 	c.Version, c.Certificate = m.Facts.Version, m.Facts.Certificate
 	c.Proxies = report.Proxies(m.Facts.Proxies, m.Lease != assignment.Lost)
 	return c

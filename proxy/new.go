@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/pki"
 	"github.com/navehq/nave/api/pki/keep"
 	"github.com/navehq/nave/api/table"
@@ -55,6 +56,8 @@ type Proxy struct {
 	ready, draining atomic.Bool
 	// quit ends Run.
 	quit context.CancelCauseFunc
+	// told is what the spoke was told last of what is served for other clusters.
+	told atomic.Pointer[assignment.Serving]
 	// changed has room for one: the spoke is to be told how the proxy is.
 	changed chan struct{}
 
@@ -157,7 +160,7 @@ func (p *Proxy) openTraffic() {
 	p.forwarder.Protocol(table.BackendAI, p.models)
 	p.forwarder.Protocol(table.BackendMCP, p.tools)
 	p.linkServer = link.NewServer(link.ServerOptions{
-		TLS: party.LinkServer(p.opts.Tenant), Proxy: p.opts.ID, Serve: p.forwarder.ServeLink, Registerer: p.deps.Registry, Log: p.deps.Log,
+		TLS: party.LinkServer(p.opts.Tenant), Cluster: p.opts.Cluster, Proxy: p.opts.ID, Serve: p.forwarder.ServeLink, Registerer: p.deps.Registry, Log: p.deps.Log,
 	})
 	p.sockets = listen.New(listen.Options{Listen: p.listen, Log: p.deps.Log})
 }

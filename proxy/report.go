@@ -32,6 +32,9 @@ func (p *Proxy) report() {
 	if self != nil {
 		facts.Home = self.Home
 	}
+	if facts.Serving = p.serving(); facts.Serving != nil {
+		p.told.Store(facts.Serving)
+	}
 	p.mu.Lock()
 	facts.Listeners = p.bound
 	var failed []string
@@ -46,6 +49,16 @@ func (p *Proxy) report() {
 		return
 	}
 	p.subscription.Tell(string(assignment.KindFacts), p.opts.ID, payload)
+}
+
+// serving is what is served for other clusters while this one drains, nil while
+// it does not.
+func (p *Proxy) serving() *assignment.Serving {
+	peer, _ := p.find(table.ID{Kind: table.KindPeer, Name: p.opts.Cluster}).(*table.Peer)
+	if peer == nil || peer.State != table.PeerDraining {
+		return nil
+	}
+	return &assignment.Serving{Sessions: p.tools.Sessions(), Requests: p.linkServer.Foreign()}
 }
 
 // linkAddress is where other proxies reach this one's link.
@@ -81,6 +94,9 @@ func (p *Proxy) tell(ctx context.Context) error {
 			p.report()
 			continue
 		case <-tick.C:
+		}
+		if now, was := p.serving(), p.told.Load(); now != nil && was != nil && *now != *was {
+			p.report()
 		}
 		for peer := range table.Each[*table.Peer](p.subscription.Table()) {
 			if peer.Cluster != p.opts.Cluster {

@@ -38,6 +38,7 @@ func (v view) Status() report.Status {
 		if p.Cluster == own {
 			c.Heard, c.Version, c.Certificate = v.s.deps.Now(), version.Version, v.s.identity.Intermediate().NotAfter
 			c.Proxies = report.Proxies(proxies, true)
+			c.Drain = report.Draining(c.State, proxies, true)
 		}
 		r.Clusters = append(r.Clusters, c)
 	}

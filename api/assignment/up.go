@@ -39,6 +39,16 @@ type ProxyFacts struct {
 	Revision string `json:"revision,omitempty"`
 	Ready    bool   `json:"ready"`
 	Error    string `json:"error,omitempty"`
+	// Serving is told while the cluster drains.
+	Serving *Serving `json:"serving,omitempty"`
+}
+
+// Serving is what a proxy serves for other clusters at one instant.
+type Serving struct {
+	// Sessions are those at MCP servers that it owns and that may live elsewhere,
+	// Requests those that came over the link and are under way.
+	Sessions int `json:"sessions"`
+	Requests int `json:"requests"`
 }
 
 // Status is the status that a spoke wrote to an object.

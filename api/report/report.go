@@ -45,6 +45,18 @@ type Cluster struct {
 	Lag float64 `json:"lagSeconds,omitempty"`
 	// Hold says why an assignment is held.
 	Hold string `json:"hold,omitempty"`
+	// Drain is how far it has come while the cluster drains.
+	Drain *Drain `json:"drain,omitempty"`
+}
+
+// Drain is what a draining cluster still serves for others.
+type Drain struct {
+	// Complete is set once it is nothing.
+	Complete bool `json:"complete"`
+	// Sessions are MCP sessions, Requests those under way.
+	Sessions int    `json:"sessions"`
+	Requests int    `json:"requests"`
+	Message  string `json:"message"`
 }
 
 // Proxy is one proxy.
@@ -97,6 +109,8 @@ type Order struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// Since is when it was given.
 	Since time.Time `json:"since,omitzero"`
+	// Conditions are Complete, of a drain.
+	Conditions json.RawMessage `json:"conditions,omitempty"`
 }
 
 // Ordered is what a person or automation ordered, obeyed or refused.

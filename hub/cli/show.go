@@ -32,7 +32,7 @@ func showStatus(w io.Writer, s report.Status) {
 	}
 	fmt.Fprintln(w, "CLUSTER\tREGION\tLEASE\tSTATE\tPROXIES\tHEARD")
 	for _, x := range s.Clusters {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.Name, x.Region, x.Lease, x.State, heard(s, x))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.Name, x.Region, x.Lease, standing(x), heard(s, x))
 	}
 	fmt.Fprintln(w, "\nGATEWAY\tIN\tOF\tLISTENER\tURLS")
 	for _, g := range s.Gateways {
@@ -96,6 +96,17 @@ func clock(t time.Time) string {
 		return t.Format(time.TimeOnly)
 	}
 	return t.Format(time.DateTime)
+}
+
+// standing is a cluster's state, with how far its drain has come.
+func standing(c report.Cluster) string {
+	if c.Drain == nil {
+		return c.State
+	}
+	if c.Drain.Complete {
+		return "Drained"
+	}
+	return c.State + " (" + c.Drain.Message + ")"
 }
 
 // latest is how many of the last orders the status shows.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,8 +23,8 @@ import (
 type ServerOptions struct {
 	// TLS admits proxies of the same tenant only (pki.Party.LinkServer).
 	TLS *tls.Config
-	// Proxy is this one's id; a request for another replica is refused.
-	Proxy string
+	// Proxy is this one's id, of Cluster; a request for another replica is refused.
+	Cluster, Proxy string
 	// Serve serves a request by the candidate that its head names. An error means
 	// that nothing was answered nor sent on.
 	Serve func(x message.Exchange, h forward.Head, rec *observe.Record) error
@@ -42,6 +43,8 @@ type Server struct {
 	engine *http2.Server
 	served *prometheus.CounterVec
 	took   *prometheus.HistogramVec
+	// foreign are the requests of other clusters under way.
+	foreign atomic.Int64
 
 	mu    sync.Mutex
 	conns map[*tls.Conn]struct{}
@@ -145,6 +148,10 @@ func (s *Server) serve(x message.Exchange) {
 	r := x.Request()
 	name := s.peer(r)
 	start := time.Now()
+	if name.Cluster != s.opt.Cluster {
+		s.foreign.Add(1)
+		defer s.foreign.Add(-1)
+	}
 	h, err := read(&r.Header, start)
 	if err == nil {
 		// Who sends is what the certificate says, whatever the head says.
@@ -164,6 +171,9 @@ func (s *Server) serve(x message.Exchange) {
 	s.served.WithLabelValues(name.Cluster, result).Inc()
 	s.took.WithLabelValues(name.Cluster).Observe(time.Since(start).Seconds())
 }
+
+// Foreign is how many requests of other clusters are under way.
+func (s *Server) Foreign() int { return int(s.foreign.Load()) }
 
 func (s *Server) peer(r *message.Request) pki.Name {
 	if r.TLS == nil || len(r.TLS.PeerURIs) != 1 {

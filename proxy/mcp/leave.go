@@ -141,5 +141,15 @@ func (o *owner) wantedElsewhere(h *held) bool {
 	return len(o.p.sender.Decide(call, pick.Needs{Member: h.place.server, Holds: own, Explain: true}).Order) > 1
 }
 
-// Sessions is how many sessions at servers are live here.
-func (p *Protocol) Sessions() int { return int(p.owner.live.Load()) }
+// Sessions is how many sessions at servers are here, live or with calls under
+// way, that could live in other clusters.
+func (p *Protocol) Sessions() (n int) {
+	for _, h := range p.owner.held.values() {
+		h.mu.Lock()
+		if h.call != nil && h.call.Backend.Fleet && (h.state.Phase == session.Live || len(h.parted) > 0) {
+			n++
+		}
+		h.mu.Unlock()
+	}
+	return n
+}

@@ -16,7 +16,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}),
 		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "nave_mcp_session_moves_total",
-			Help: "Sessions at MCP servers that went on after a loss: reinitialised (what the server held is gone), restored (another proxy took the very session over), failed.",
+			Help: "Sessions at MCP servers that went on after a loss or a drain: reinitialised (what the server held is gone), restored (another proxy took the very session over), failed.",
 		}, []string{"result"}),
 	}
 	for _, result := range []string{"reinitialised", "restored", "failed"} {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,7 +22,6 @@ type owner struct {
 	p      *Protocol
 	held   *lru[place, *held]
 	copies *copies
-	live   atomic.Int64 // sessions
 }
 
 // held is one session at one server. Its state is stepped under mu; what the
@@ -113,10 +111,8 @@ func (o *owner) stepLocked(h *held, e session.Event) []session.Action {
 	}
 	switch {
 	case before != session.Live && next.Phase == session.Live:
-		o.live.Add(1)
 		o.p.metrics.sessions.Inc()
 	case before == session.Live && next.Phase != session.Live:
-		o.live.Add(-1)
 		o.p.metrics.sessions.Dec()
 	}
 	return actions

@@ -227,6 +227,8 @@ type Sessions struct {
 	// All were opened; of Changed the id is another one than at first. Restarts
 	// is how often a server's own counter of a session began anew.
 	All, Changed, Restarts int
+	// Counted are those in which the server has counted at all.
+	Counted int
 }
 
 // Sessions tells what became of the sessions.
@@ -237,6 +239,9 @@ func (t *Traffic) Sessions() Sessions {
 			s.Changed++
 		}
 		s.Restarts += a.restarted()
+		if a.begun() {
+			s.Counted++
+		}
 	}
 	return s
 }

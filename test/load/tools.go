@@ -84,6 +84,13 @@ func (a *Agent) restarted() int {
 	return a.restarts
 }
 
+// begun tells whether the server has counted in this session.
+func (a *Agent) begun() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counted > 0
+}
+
 // tool calls a tool that may be called again without harm, and checks the answer.
 func (a *Agent) tool(ctx context.Context, n int) (Fate, error) {
 	name, arguments, want := "add", map[string]any{"a": n, "b": 7}, n+7
