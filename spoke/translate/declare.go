@@ -45,7 +45,7 @@ type declaredMember struct {
 	// tls is set where TLS is to be used, by default or by declaration.
 	tls            *agentgateway.BackendTLS
 	tlsDeclared    bool
-	http2          bool
+	httpVersion    string // as declared
 	requestTimeout table.Duration
 	connectTimeout table.Duration
 	auth           *agentgateway.BackendAuth
@@ -59,7 +59,8 @@ type declaredMember struct {
 	kind string
 	// restrictions are what is restricted for this member alone.
 	restrictions string
-	faults       []fault
+	// faults close it; partial ones leave it serving.
+	faults, partial []fault
 }
 
 func (m *declaredMember) refuse(path, message, remedy string) {
@@ -179,7 +180,8 @@ func (d *declaration) closeIfNothingServes() {
 	left := false
 	for _, g := range d.groups {
 		for _, m := range g {
-			all = append(all, m.faults...)
+			all = appendNew(all, m.faults)
+			d.partial = appendNew(d.partial, m.partial)
 			left = left || len(m.faults) == 0
 		}
 	}
@@ -188,6 +190,17 @@ func (d *declaration) closeIfNothingServes() {
 	} else {
 		d.faults = append(d.faults, all...)
 	}
+}
+
+// appendNew appends the faults that are not in the list yet: what stands in the
+// backend's policies is found once for each member.
+func appendNew(list, more []fault) []fault {
+	for _, f := range more {
+		if !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // closed says why the whole backend is closed, "" where it serves.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/navehq/nave/api/agentgateway"
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/api/v1alpha1"
 )
 
 // onlyProvider names the provider of a backend that has one without a name.
@@ -111,6 +112,9 @@ func (m *declaredMember) locate(p *agentgateway.LLMProvider, path string) {
 	if (p.Host == "") != (p.Port == 0) {
 		m.refuse(path, "host and port belong together", "set both")
 	}
+	if p.Port < 0 || p.Port > 65535 {
+		m.refuse(path+".port", fmt.Sprintf("%d is no port", p.Port), "give one from 1 to 65535")
+	}
 	if p.Path != "" && p.PathPrefix != "" {
 		m.refuse(path, "path and pathPrefix exclude each other", "set one of them")
 	}
@@ -185,12 +189,14 @@ func (m *declaredMember) apply(c *agentgateway.Connection, ai *agentgateway.Back
 	if c.TLS != nil && !m.tlsDeclared {
 		m.tls, m.tlsDeclared = c.TLS, true
 	}
-	if c.HTTP != nil && m.requestTimeout == 0 && !m.http2 {
-		m.http2 = c.HTTP.Version == agentgateway.HTTP2
-		m.requestTimeout = m.duration(c.HTTP.RequestTimeout, path+".http.requestTimeout")
+	if c.HTTP != nil {
+		m.applyHTTP(c.HTTP, path+".http")
 	}
 	if c.TCP != nil && m.connectTimeout == 0 {
 		m.connectTimeout = m.duration(c.TCP.ConnectTimeout, path+".tcp.connectTimeout")
+	}
+	if auth != nil && credentials(auth) > 1 {
+		m.refuse(path+".auth", "names several kinds of credential", "keep one of them")
 	}
 	if m.auth == nil && auth != nil {
 		m.auth, m.authPath = auth, path+".auth"
@@ -198,12 +204,56 @@ func (m *declaredMember) apply(c *agentgateway.Connection, ai *agentgateway.Back
 			m.authPath += ".secretRef"
 		}
 	}
-	if model := m.member.Model; ai != nil && model != nil && model.Aliases == nil && model.Routes == nil {
+	if ai != nil && m.member.Model != nil {
+		m.applyAI(ai, path+".ai")
+	}
+}
+
+func (m *declaredMember) applyHTTP(h *agentgateway.BackendHTTP, path string) {
+	if h.Version != "" && h.Version != agentgateway.HTTP1 && h.Version != agentgateway.HTTP2 {
+		m.refuse(path+".version", fmt.Sprintf("there is no version %q", h.Version), "use HTTP1 or HTTP2")
+	}
+	m.httpVersion = cmp.Or(m.httpVersion, h.Version)
+	if timeout := m.duration(h.RequestTimeout, path+".requestTimeout"); m.requestTimeout == 0 {
+		m.requestTimeout = timeout
+	}
+}
+
+func (m *declaredMember) applyAI(ai *agentgateway.BackendAI, path string) {
+	for _, suffix := range slices.Sorted(maps.Keys(ai.Routes)) {
+		at := fmt.Sprintf("%s.routes[%q]", path, suffix)
+		switch t := ai.Routes[suffix]; t {
+		case agentgateway.RouteCompletions, agentgateway.RouteEmbeddings, agentgateway.RouteResponses, agentgateway.RouteModels:
+		case agentgateway.RouteMessages, agentgateway.RoutePassthrough, agentgateway.RouteDetect, agentgateway.RouteRealtime,
+			agentgateway.RouteAnthropicTokenCount, agentgateway.RouteRerank, agentgateway.RouteGenerateContent, agentgateway.RouteGeminiCountTokens:
+			m.partial = append(m.partial, fault{at, v1alpha1.ReasonUnsupportedField, fmt.Sprintf("calls of kind %s are refused, since they are not built yet", t), "remove it"})
+		default:
+			m.refuse(at, fmt.Sprintf("there is no kind of call %q", t), "use Completions, Embeddings, Responses or Models")
+		}
+	}
+	model := m.member.Model
+	if model.Aliases == nil {
 		model.Aliases = maps.Clone(ai.ModelAliases)
+	}
+	if model.Routes == nil {
 		for suffix, t := range ai.Routes {
 			model.Routes = with(model.Routes, suffix, string(t))
 		}
 	}
+}
+
+// credentials counts the kinds of credential that are named.
+func credentials(a *agentgateway.BackendAuth) int {
+	n := 0
+	for _, set := range []bool{
+		a.Key != "", a.SecretRef != nil, a.Passthrough != nil, a.AWS != nil, a.Azure != nil, a.GCP != nil,
+		a.OAuthTokenExchange != nil, a.CrossAppAccess != nil, a.JWTSign != nil,
+	} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *declaredMember) duration(d agentgateway.Duration, path string) table.Duration {

@@ -70,7 +70,7 @@ func (s *schema) deriveGateway(l *derive.Look, r ref) *gatewayState {
 	whose := s.owners.Get(l, place{r.cluster, r.Namespace})
 	g.tenant = whose.tenant
 	g.info = TableInfo{Name: r.Namespace + "/" + r.Name, Tenant: g.tenant, Gateway: r.Key, Home: r.cluster, Class: class.Name, Replicas: 1}
-	g.listeners = s.deriveListeners(l, r, gw)
+	g.listeners, g.partial = s.deriveListeners(l, r, gw)
 	s.infrastructure(l, r, gw, class, g)
 	g.accepted = s.acceptGateway(l, r, o, gw, whose, g)
 	if g.accepted.status == "True" {
@@ -263,7 +263,7 @@ func (s *schema) gatewayStatus(l *derive.Look, r ref, o *objects.Object, g *gate
 	programmed := s.programmed(l, r, g, facts)
 	conditions := []condition{g.accepted, programmed}
 	if len(g.partial) > 0 {
-		conditions = append(conditions, yes(v1alpha1.ConditionPartiallyInvalid, v1alpha1.ReasonUnsupportedField, join(g.partial)))
+		conditions = append(conditions, yes(v1alpha1.ConditionPartiallyInvalid, g.partial[0].reason, join(g.partial)))
 	}
 	status := &gwv1.GatewayStatus{Conditions: overlay(at(o.Generation, conditions...), s.verdict(l, r))}
 	if g.table != "" {

@@ -86,7 +86,9 @@ func (s *schema) reach(l *derive.Look, r ref, m *declaredMember, policies backen
 		i.instance.Dial = &table.Dial{Host: host, Port: uint16(m.port)}
 	}
 	dial := i.instance.Dial
-	dial.HTTP2 = dial.HTTP2 || m.http2
+	if m.httpVersion != "" {
+		dial.HTTP2 = m.httpVersion == agentgateway.HTTP2
+	}
 	dial.ConnectTimeout, dial.RequestTimeout = m.connectTimeout, m.requestTimeout
 	if m.tls != nil {
 		tls, needs, f := s.backendTLS(l, r, m.tls, host)
@@ -111,8 +113,14 @@ func (s *schema) reach(l *derive.Look, r ref, m *declaredMember, policies backen
 }
 
 // refusedHost tells of an address that no proxy dials unless the platform team
-// has named it.
+// has named it, and of names that pass by a Service.
 func (s *schema) refusedHost(l *derive.Look, r ref, m *declaredMember) *fault {
+	if service, is := s.pod(l, r.cluster, m.host); is {
+		return &fault{
+			reason: "AddressRefused", message: fmt.Sprintf("%q names a pod of %s, and pods are not dialled by name", m.host, service),
+			remedy: "name the Service",
+		}
+	}
 	ip, err := netip.ParseAddr(m.host)
 	if err != nil || !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !ip.IsUnspecified() {
 		return nil
@@ -164,6 +172,36 @@ func serviceHost(host string) (k objects.Key, certain bool) {
 		return objects.Key{}, false
 	}
 	return objects.Key{Kind: kindService, Namespace: parts[1], Name: parts[0]}, ok
+}
+
+// pod tells whether a host is a pod's name in its cluster, and whose pod it is: a
+// headless Service's, by the labels before the Service's own, or a namespace's.
+// Who may be dialled is told by Services, so that such a name would lead past
+// the boundary between tenants. A name without a suffix, which the cluster's
+// resolver completes, is one where there is such a Service.
+func (s *schema) pod(l *derive.Look, cluster, host string) (string, bool) {
+	if isIP(host) {
+		return "", false
+	}
+	name, inCluster := strings.CutSuffix(host, ".cluster.local")
+	labels := strings.Split(name, ".")
+	last := labels[len(labels)-1]
+	if last == "pod" && len(labels) > 2 {
+		return "namespace " + labels[len(labels)-2], true
+	}
+	certain := last == "svc"
+	if certain {
+		labels = labels[:len(labels)-1]
+	}
+	if len(labels) < 3 {
+		return "", false
+	}
+	k := objects.Key{Kind: kindService, Namespace: labels[len(labels)-1], Name: labels[len(labels)-2]}
+	if certain {
+		return k.String(), true
+	}
+	_, service, exists := get[*corev1.Service](s, l, ref{cluster, k})
+	return k.String(), exists && !inCluster && service.Spec.ClusterIP == corev1.ClusterIPNone
 }
 
 // backendTLS translates the TLS settings towards a destination.

@@ -41,11 +41,14 @@ type listenerState struct {
 	faults       []fault
 }
 
-func (s *schema) deriveListeners(l *derive.Look, r ref, gw *gwv1.Gateway) []listenerState {
-	var out []listenerState
+// deriveListeners reads a Gateway's listeners; of two with one name the first
+// counts.
+func (s *schema) deriveListeners(l *derive.Look, r ref, gw *gwv1.Gateway) (out []listenerState, repeated []fault) {
 	for i := range gw.Spec.Listeners {
 		x := s.deriveListener(l, r, &gw.Spec.Listeners[i], fmt.Sprintf("spec.listeners[%d]", i))
 		if slices.ContainsFunc(out, func(o listenerState) bool { return o.name == x.name }) {
+			repeated = append(repeated, fault{x.path + ".name", string(gwv1.ListenerReasonUnsupportedValue),
+				fmt.Sprintf("an earlier listener is named %q too, so that this one is not served", x.name), "give each its own name"})
 			continue
 		}
 		out = append(out, x)
@@ -54,7 +57,7 @@ func (s *schema) deriveListeners(l *derive.Look, r ref, gw *gwv1.Gateway) []list
 	for i := range out {
 		out[i].serves = out[i].accepted.status == "True" && (out[i].protocol == gwv1.HTTPProtocolType || len(out[i].certificates) > 0)
 	}
-	return out
+	return out, repeated
 }
 
 func (s *schema) deriveListener(l *derive.Look, r ref, spec *gwv1.Listener, path string) listenerState {
@@ -134,6 +137,9 @@ func badListener(spec *gwv1.Listener, path string) (fault, bool) {
 		return fault{path + ".hostname", unsupported, fmt.Sprintf("%q is no host name", *spec.Hostname), "give a name, or *. and a name"}, true
 	case spec.Protocol == gwv1.HTTPProtocolType && spec.TLS != nil && len(spec.TLS.CertificateRefs) > 0:
 		return fault{path + ".tls", unsupported, "protocol HTTP has no TLS", "use protocol HTTPS, or remove it"}, true
+	case spec.AllowedRoutes != nil && !knownNamespaces(spec.AllowedRoutes.Namespaces):
+		return fault{path + ".allowedRoutes.namespaces", unsupported, "says nothing that is known of which namespaces are meant",
+			"use from: Same, All, None, or Selector with a selector that can be read"}, true
 	case spec.TLS != nil && len(spec.TLS.Options) > 0:
 		return fault{path + ".tls.options", unsupported, "is not built yet", "remove it"}, true
 	case spec.Protocol == gwv1.HTTPSProtocolType && (spec.TLS == nil || len(spec.TLS.CertificateRefs) == 0):
@@ -143,6 +149,20 @@ func badListener(spec *gwv1.Listener, path string) (fault, bool) {
 		return fault{path + ".tls.mode", unsupported, fmt.Sprintf("mode %q does not go with HTTPS", *spec.TLS.Mode), "use Terminate"}, true
 	}
 	return fault{}, false
+}
+
+func knownNamespaces(n *gwv1.RouteNamespaces) bool {
+	if n == nil || n.From == nil {
+		return true
+	}
+	switch *n.From {
+	case gwv1.NamespacesFromSame, gwv1.NamespacesFromAll, gwv1.NamespacesFromNone:
+		return true
+	case gwv1.NamespacesFromSelector:
+		_, err := metav1.LabelSelectorAsSelector(n.Selector)
+		return err == nil && n.Selector != nil
+	}
+	return false
 }
 
 // validHostname takes a DNS name, perhaps with one wildcard label before it.
@@ -205,8 +225,8 @@ func (s *schema) admits(l *derive.Look, gateway ref, x *listenerState, namespace
 		return true
 	case gwv1.NamespacesFromSelector:
 		selector, err := metav1.LabelSelectorAsSelector(x.selector)
-		if err != nil || x.selector == nil {
-			return false
+		if err != nil {
+			return false // refused by badListener
 		}
 		set := labels.Set{"kubernetes.io/metadata.name": namespace}
 		if o, ok := s.objects.Get(l, ref{gateway.cluster, objects.Key{Kind: kindNamespace, Name: namespace}}); ok {
@@ -216,7 +236,7 @@ func (s *schema) admits(l *derive.Look, gateway ref, x *listenerState, namespace
 		}
 		return selector.Matches(set)
 	}
-	return namespace == gateway.Namespace
+	return x.from == gwv1.NamespacesFromSame && namespace == gateway.Namespace
 }
 
 // taken is the fault that a proxy answers at another port than the listener's;

@@ -21,12 +21,16 @@ var methods = []gwv1.HTTPMethod{
 
 var tokenPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+\\-.^_`|~]+$")
 
-// matches translates a rule's matches. What cannot be matched refuses the whole
+// matches translates a rule's matches. What cannot be matched closes the whole
 // route: without it, requests would fall to rules that were not meant for them.
+// A match is left out where its path cannot be made; of another, what can be is
+// left, so that it closes rather more than was meant.
 func (t *ruleTranslation) matches() {
 	for i, m := range t.spec.Matches {
 		path := fmt.Sprintf("%s.matches[%d]", t.path, i)
+		before := len(t.set.refused)
 		out := table.Match{Path: t.pathMatch(m.Path, path+".path")}
+		pathless := len(t.set.refused) > before
 		for j, h := range m.Headers {
 			at := fmt.Sprintf("%s.headers[%d]", path, j)
 			out.Headers = t.named(out.Headers, strings.ToLower(string(h.Name)), deref(h.Type, "Exact"), h.Value, at)
@@ -38,10 +42,14 @@ func (t *ruleTranslation) matches() {
 		if m.Method != nil {
 			if out.Method = string(*m.Method); !slices.Contains(methods, *m.Method) {
 				t.mismatch(path+".method", fmt.Sprintf("%q is no method", *m.Method))
+				out.Method = ""
 			}
 		}
-		t.out.rule.Matches = append(t.out.rule.Matches, out)
+		if !pathless {
+			t.out.rule.Matches = append(t.out.rule.Matches, out)
+		}
 	}
+	t.out.unmatched = len(t.spec.Matches) > 0 && len(t.out.rule.Matches) == 0
 }
 
 func (t *ruleTranslation) mismatch(field, message string) {
@@ -94,9 +102,10 @@ func (t *ruleTranslation) pattern(source, path string) {
 	}
 }
 
-// named adds a match of a header or query parameter; of two with one name the
-// first counts, as Gateway API has it.
+// named adds a match of a header or query parameter, if it can be made; of two
+// with one name the first counts, as Gateway API has it.
 func (t *ruleTranslation) named(list []table.NamedMatch, name, kind, value, path string) []table.NamedMatch {
+	before := len(t.set.refused)
 	if !tokenPattern.MatchString(name) {
 		t.mismatch(path+".name", fmt.Sprintf("%q is no name", name))
 	}
@@ -110,10 +119,8 @@ func (t *ruleTranslation) named(list []table.NamedMatch, name, kind, value, path
 	default:
 		t.mismatch(path+".type", fmt.Sprintf("there is no type %q", kind))
 	}
-	for _, x := range list {
-		if x.Name == name {
-			return list
-		}
+	if len(t.set.refused) > before || slices.ContainsFunc(list, func(x table.NamedMatch) bool { return x.Name == name }) {
+		return list
 	}
 	return append(list, out)
 }

@@ -108,11 +108,14 @@ func (st *policyState) refuseUnbuilt(o *objects.Object, p *agentgateway.Agentgat
 		}
 		st.closing(f.field, f.reason, f.message, f.remedy)
 	}
-	if t := p.Spec.Traffic; t != nil && t.Phase == agentgateway.PhasePreRouting {
-		st.closing("spec.traffic.phase", v1alpha1.ReasonUnsupportedField, "PreRouting is not built yet", "remove it")
+	if t := p.Spec.Traffic; t != nil {
+		st.unbuiltValue("spec.traffic.phase", t.Phase, agentgateway.PhasePostRouting, agentgateway.PhasePreRouting)
 	}
-	if st2 := p.Spec.Strategy; st2 != nil && st2.Inheritance == agentgateway.InheritanceOverride {
-		st.closing("spec.strategy.inheritance", v1alpha1.ReasonUnsupportedField, "Override is not built yet", "remove it")
+	if s := p.Spec.Strategy; s != nil {
+		st.unbuiltValue("spec.strategy.inheritance", s.Inheritance, agentgateway.InheritanceDefault, agentgateway.InheritanceOverride)
+	}
+	if b := p.Spec.Backend; b != nil && b.Auth != nil && credentials(b.Auth) > 1 {
+		st.faults = append(st.faults, fault{"spec.backend.auth", "Invalid", "names several kinds of credential", "keep one of them"})
 	}
 	for _, t := range st.targets {
 		switch onBackend := t.key.Kind == kindBackend; {
@@ -123,6 +126,18 @@ func (st *policyState) refuseUnbuilt(o *objects.Object, p *agentgateway.Agentgat
 			st.faults = append(st.faults, fault{"spec.backend.auth", v1alpha1.ReasonUnsupportedField, "is not built yet for a target of kind " + t.key.Kind, "target an AgentgatewayBackend"})
 			return
 		}
+	}
+}
+
+// unbuiltValue closes where a field is not what is built: later is a value that
+// there is and that is not built yet.
+func (st *policyState) unbuiltValue(field, value, ours, later string) {
+	switch value {
+	case "", ours:
+	case later:
+		st.closing(field, v1alpha1.ReasonUnsupportedField, later+" is not built yet", "remove it")
+	default:
+		st.closing(field, "Invalid", fmt.Sprintf("%q is not among the values", value), "use "+ours+", or remove it")
 	}
 }
 
@@ -168,6 +183,10 @@ func (s *schema) authenticate(l *derive.Look, r ref, a *agentgateway.APIKeyAuthe
 	}
 	if (a.SecretRef == nil) == (a.SecretSelector == nil) {
 		st.closing(path, "Invalid", "needs exactly one of secretRef and secretSelector", "set one of them")
+	}
+	if a.SecretSelector != nil && len(a.SecretSelector.MatchLabels) == 0 {
+		st.closing(path+".secretSelector.matchLabels", "Invalid", "is empty, which would make every Secret of the namespace a client's key", "name a label of the clients' Secrets")
+		return
 	}
 	if r.cluster != s.options.Cluster {
 		st.closing(path, v1alpha1.ReasonSecretNotSealed, "its keys stay in cluster "+r.cluster, "place the Gateway without it")

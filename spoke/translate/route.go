@@ -30,10 +30,12 @@ type parent struct {
 	// binds are to listeners that serve, listeners all that it is attached to.
 	binds     []table.Bind
 	listeners []string
+	// partial are host names that are not served.
+	partial []fault
 }
 
 func (s *schema) deriveAttachment(l *derive.Look, r ref) *attachment {
-	o, route, ok := get[*gwv1.HTTPRoute](s, l, r)
+	_, route, ok := get[*gwv1.HTTPRoute](s, l, r)
 	if !ok {
 		return &attachment{}
 	}
@@ -46,18 +48,16 @@ func (s *schema) deriveAttachment(l *derive.Look, r ref) *attachment {
 			continue
 		}
 		got.ref, got.field = p, fmt.Sprintf("spec.parentRefs[%d]", i)
-		switch faults := invalid(o); {
+		switch {
 		case whose.reason != "":
 			got.accepted = whose.accepted()
 		case vetoed:
 			got.accepted = veto
-		case len(faults) > 0:
-			got.accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonUnsupportedValue), join(faults))
 		case got.tenant != "" && got.tenant != whose.tenant:
 			got.accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonNotAllowedByListeners), "the Gateway belongs to another tenant")
 		}
 		if got.accepted.status != "True" {
-			got.binds, got.listeners = nil, nil
+			got.binds, got.listeners, got.partial = nil, nil, nil
 		}
 		a.parents = append(a.parents, got)
 	}
@@ -84,7 +84,7 @@ func (s *schema) attach(l *derive.Look, r ref, route *gwv1.HTTPRoute, p gwv1.Par
 	reason, message := gwv1.RouteReasonNoMatchingParent, "no listener of "+key.String()+" has this name or port"
 	for i := range g.listeners {
 		x := &g.listeners[i]
-		if p.SectionName != nil && string(*p.SectionName) != x.name || p.Port != nil && uint16(*p.Port) != x.port {
+		if p.SectionName != nil && string(*p.SectionName) != x.name || p.Port != nil && *p.Port != int32(x.port) {
 			continue
 		}
 		if !x.routes || !s.admits(l, got.gateway, x, r.Namespace) {
@@ -93,15 +93,18 @@ func (s *schema) attach(l *derive.Look, r ref, route *gwv1.HTTPRoute, p gwv1.Par
 			}
 			continue
 		}
-		hostnames := common([]string{x.hostname}, lower(route.Spec.Hostnames))
-		if len(hostnames) == 0 {
+		names := hostnamesOf(route)
+		hostnames := common([]string{x.hostname}, names)
+		if len(hostnames) == 0 || len(names) == 0 && len(route.Spec.Hostnames) > 0 {
 			reason, message = gwv1.RouteReasonNoMatchingListenerHostname, "no listener serves a host name of this route"
 			continue
 		}
-		if hostnames = common(s.tenant(l, g.tenant).AllowedHostnames, hostnames); len(hostnames) == 0 {
+		allowed := s.tenant(l, g.tenant).AllowedHostnames
+		if hostnames = common(allowed, hostnames); len(hostnames) == 0 {
 			reason, message = v1alpha1.ReasonHostnameNotAllowed, "the tenant may not serve a host name of this route"
 			continue
 		}
+		got.partial = appendNew(got.partial, disallowed(route, x.hostname, allowed))
 		got.listeners = append(got.listeners, x.name)
 		if x.serves {
 			got.binds = append(got.binds, table.Bind{Listener: key.Namespace + "/" + key.Name + "/" + x.name, Hostnames: hostnames})
@@ -114,10 +117,29 @@ func (s *schema) attach(l *derive.Look, r ref, route *gwv1.HTTPRoute, p gwv1.Par
 	return got, true
 }
 
-func lower(hostnames []gwv1.Hostname) []string {
+// hostnamesOf are the host names of a route that are some.
+func hostnamesOf(route *gwv1.HTTPRoute) []string {
 	var out []string
-	for _, h := range hostnames {
-		out = append(out, strings.ToLower(string(h)))
+	for _, h := range route.Spec.Hostnames {
+		if name := strings.ToLower(string(h)); validHostname(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// disallowed names the host names of a route that a listener would serve and
+// the tenant may not.
+func disallowed(route *gwv1.HTTPRoute, listener string, allowed []string) []fault {
+	var out []fault
+	for i, h := range route.Spec.Hostnames {
+		name := []string{strings.ToLower(string(h))}
+		if len(common([]string{listener}, name)) > 0 && len(common(allowed, name)) == 0 {
+			out = append(out, fault{
+				fmt.Sprintf("spec.hostnames[%d]", i), v1alpha1.ReasonHostnameNotAllowed,
+				fmt.Sprintf("the tenant may not serve %q, so that it is not served", h), "ask the platform team to allow it, or remove it",
+			})
+		}
 	}
 	return out
 }
@@ -128,11 +150,12 @@ func (s *schema) productOfRoute(l *derive.Look, r ref, o *objects.Object) produc
 	p := product{}
 	tables := map[string]bool{}
 	for _, x := range a.parents {
-		if len(x.listeners) == 0 || len(set.refused) > 0 {
+		if len(x.listeners) == 0 {
 			continue
 		}
 		for _, name := range x.listeners {
-			if id := (listenerID{x.gateway.Key, name}); r.cluster == s.options.Cluster && !slices.Contains(p.attached, id) {
+			id := listenerID{x.gateway.Key, name}
+			if r.cluster == s.options.Cluster && !set.rejected() && !slices.Contains(p.attached, id) {
 				p.attached = append(p.attached, id)
 			}
 		}
@@ -144,7 +167,9 @@ func (s *schema) productOfRoute(l *derive.Look, r ref, o *objects.Object) produc
 		}
 		tables[x.table] = true
 		for i := range set.rules {
-			p.roots = append(p.roots, root{x.table, ruleNode(r, x.table, i)})
+			if !set.rules[i].unmatched {
+				p.roots = append(p.roots, root{x.table, ruleNode(r, x.table, i)})
+			}
 		}
 		for _, policy := range s.policiesFor(l, r) {
 			p.roots = append(p.roots, root{x.table, policyNode(s, policy)})
@@ -227,12 +252,16 @@ func (s *schema) routeStatus(l *derive.Look, r ref, o *objects.Object, a *attach
 	status := &gwv1.RouteStatus{}
 	for _, p := range a.parents {
 		accepted := p.accepted
-		if accepted.status == "True" && len(set.refused) > 0 {
+		switch {
+		case accepted.status != "True":
+		case len(set.unread) > 0:
+			accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonUnsupportedValue), join(set.unread))
+		case len(set.refused) > 0:
 			accepted = no(v1alpha1.ConditionAccepted, set.refused[0].reason, join(set.refused))
 		}
 		conditions := []condition{accepted, set.resolved}
-		if len(set.partial) > 0 && len(set.refused) == 0 {
-			conditions = append(conditions, yes(v1alpha1.ConditionPartiallyInvalid, set.partial[0].reason, set.partialMessage()))
+		if partial := slices.Concat(set.partial, p.partial); len(partial) > 0 && !set.rejected() {
+			conditions = append(conditions, yes(v1alpha1.ConditionPartiallyInvalid, partial[0].reason, set.partialMessage(partial)))
 		}
 		status.Parents = append(status.Parents, gwv1.RouteParentStatus{
 			ParentRef: p.ref, ControllerName: v1alpha1.ControllerName,
@@ -250,6 +279,7 @@ func (s *schema) routeProblems(o *objects.Object, a *attachment, set *ruleSet) [
 			f.field = p.field
 			faults = append(faults, f)
 		}
+		faults = append(faults, p.partial...)
 	}
 	faults = append(faults, set.refused...)
 	faults = append(faults, set.partial...)

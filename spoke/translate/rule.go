@@ -17,9 +17,10 @@ import (
 // ruleSet is what a route says, apart from where it is attached.
 type ruleSet struct {
 	rules []ruleState
-	// refused faults keep the whole route from serving; partial ones close a
-	// rule, or leave out what does not restrict.
-	refused, partial []fault
+	// refused faults close every rule of the route, and so do unread ones, which
+	// the reader has told of already; partial ones close a rule, or leave out what
+	// does not restrict.
+	refused, unread, partial []fault
 	// dropped are the rules that are closed.
 	dropped []string
 	// unresolved are references that lead nowhere, idle those to a Service that
@@ -32,6 +33,8 @@ type ruleSet struct {
 type ruleState struct {
 	rule     table.Rule
 	backends []backendTarget
+	// unmatched: it declares matches, and none of them can be made.
+	unmatched bool
 }
 
 // backendTarget is a backend, port for Services.
@@ -39,6 +42,9 @@ type backendTarget struct {
 	key  objects.Key
 	port int
 }
+
+// mostRetries bounds a rule's retries, as a FailoverPolicy's attempts are.
+const mostRetries = 16
 
 // builtRoute are the fields of an HTTPRoute that are built.
 var builtRoute = built("parentRefs", "hostnames", "rules.name", "rules.matches", "rules.filters", "rules.backendRefs",
@@ -62,8 +68,11 @@ func (s *schema) deriveRules(l *derive.Look, r ref) *ruleSet {
 		t := ruleTranslation{schema: s, look: l, route: r, set: set, spec: &route.Spec.Rules[i], path: fmt.Sprintf("spec.rules[%d]", i)}
 		set.rules = append(set.rules, t.translate(i, o))
 	}
-	if len(set.dropped) == len(set.rules) && len(set.rules) > 0 && len(set.refused) == 0 {
-		set.refused = set.partial
+	set.unread = invalid(o)
+	if faults := slices.Concat(set.unread, set.refused); len(faults) > 0 {
+		set.closeAll("UnsupportedValue: " + join(faults))
+	} else if len(set.dropped) == len(set.rules) && len(set.rules) > 0 {
+		set.refused, set.partial = set.partial, nil
 	}
 	if len(set.unresolved) > 0 {
 		set.resolved = no(v1alpha1.ConditionResolvedRefs, set.unresolved[0].reason, join(set.unresolved))
@@ -73,10 +82,22 @@ func (s *schema) deriveRules(l *derive.Look, r ref) *ruleSet {
 	return set
 }
 
+// rejected tells whether the route is not accepted: all its rules answer 500.
+func (set *ruleSet) rejected() bool { return len(set.refused)+len(set.unread) > 0 }
+
+// closeAll closes every rule: a route that is not taken as it stands answers
+// 500, so that what it is for does not fall to a route that restricts it less.
+func (set *ruleSet) closeAll(why string) {
+	for i := range set.rules {
+		x := &set.rules[i]
+		x.rule, x.backends = closedRule(x.rule, why), nil
+	}
+}
+
 // partialMessage says what is not in force, as Gateway API words it where a
 // rule was dropped.
-func (set *ruleSet) partialMessage() string {
-	message := join(set.partial)
+func (set *ruleSet) partialMessage(partial []fault) string {
+	message := join(partial)
 	if len(set.dropped) > 0 {
 		message = "Dropped Rule " + strings.Join(set.dropped, ", ") + " (answers 500): " + message
 	}
@@ -188,8 +209,13 @@ func (t *ruleTranslation) retry() {
 	}
 	out := &table.Retry{Attempts: 1, Backoff: t.duration(r.Backoff, ".retry.backoff")}
 	if r.Attempts != nil {
-		if out.Attempts = *r.Attempts; out.Attempts < 0 {
+		switch out.Attempts = *r.Attempts; {
+		case out.Attempts < 0:
 			t.close(t.path+".retry.attempts", "is below 0")
+		case out.Attempts > mostRetries:
+			t.set.partial = append(t.set.partial, unsupported(t.path+".retry.attempts",
+				fmt.Sprintf("%d is more than %d, which is as many as there will be", out.Attempts, mostRetries)))
+			out.Attempts = mostRetries
 		}
 	}
 	for i, c := range r.Codes {
