@@ -136,6 +136,10 @@ type Head struct {
 	Listener, Route  string
 	Rule             string
 	Principal        string
+	// Allowed are the regions that the entry's policies allow, with commas between;
+	// "" is all. What the serving proxy passes on by itself, such as the copies of
+	// a session, stays within them.
+	Allowed string
 	// Word is the request's random word.
 	Word uint64
 	// Deadline is when the client stops waiting; zero is never.

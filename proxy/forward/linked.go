@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/filter/authorization"
@@ -32,6 +34,7 @@ func (f *Forwarder) ServeLink(x message.Exchange, h Head, rec *observe.Record) e
 		return err
 	}
 	l.call.Backend, l.call.Only = l.index.Backend(h.Backend), c
+	l.call.confine(h.Allowed)
 	if err := l.restrictLink(h.Member); err != nil {
 		return err
 	}
@@ -49,6 +52,24 @@ func (f *Forwarder) ServeLink(x message.Exchange, h Head, rec *observe.Record) e
 	}
 	p.Serve(ctx, &l.call)
 	return nil
+}
+
+// confine holds the call to the regions that its entry allows, beside this
+// cluster's own limit.
+func (c *Call) confine(allowed string) {
+	if allowed == "" {
+		return
+	}
+	b := *c.Backend
+	entry := strings.Split(allowed, ",")
+	if own := b.Failover.AllowedRegions; len(own) > 0 {
+		entry = slices.DeleteFunc(entry, func(r string) bool { return !slices.Contains(own, r) })
+		if len(entry) == 0 {
+			entry = []string{""} // none is
+		}
+	}
+	b.Failover.AllowedRegions = entry
+	c.Backend = &b
 }
 
 // named finds the candidate: the member's instance at this cluster.

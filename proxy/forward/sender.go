@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/navehq/nave/api/expr"
@@ -240,7 +241,7 @@ func (f *Forwarder) carry(ctx context.Context, call *Call, to pick.Candidate, r 
 	head := Head{
 		Cluster: to.Cluster, Replica: call.Replica, Backend: to.Backend, Member: to.Member.Name,
 		Tenant: call.Self.Tenant, Gateway: call.Self.Gateway, Listener: rec.Listener, Route: rec.Route, Rule: rec.RuleName,
-		Principal: call.Principal, Word: call.Word,
+		Principal: call.Principal, Allowed: strings.Join(call.Backend.Failover.AllowedRegions, ","), Word: call.Word,
 	}
 	head.Deadline, _ = ctx.Deadline()
 	resp, at, err := f.opt.Link.Send(ctx, head, r)

@@ -27,6 +27,7 @@ const (
 	headListener  = prefix + "listener"
 	headRule      = prefix + "rule"
 	headPrincipal = prefix + "principal"
+	headAllowed   = prefix + "allowed"
 	headDeadline  = prefix + "deadline" // milliseconds left
 	headWord      = prefix + "word"
 	headRefused   = prefix + "refused"
@@ -34,10 +35,11 @@ const (
 
 // write adds a head's fields. Values are escaped: names may hold any bytes.
 func write(h *message.Header, d forward.Head, now time.Time) {
-	h.Grow(10)
+	h.Grow(11)
 	for _, f := range [...]struct{ name, value string }{
 		{headReplica, d.Replica}, {headBackend, d.Backend}, {headMember, d.Member}, {headRoute, d.Route},
 		{headGateway, d.Gateway}, {headListener, d.Listener}, {headRule, d.Rule}, {headPrincipal, d.Principal},
+		{headAllowed, d.Allowed},
 	} {
 		if f.value != "" {
 			h.Add(f.name, escape(f.value))
@@ -58,6 +60,7 @@ func read(h *message.Header, now time.Time) (d forward.Head, err error) {
 	}{
 		{headReplica, &d.Replica}, {headBackend, &d.Backend}, {headMember, &d.Member}, {headRoute, &d.Route},
 		{headGateway, &d.Gateway}, {headListener, &d.Listener}, {headRule, &d.Rule}, {headPrincipal, &d.Principal},
+		{headAllowed, &d.Allowed},
 	} {
 		if *f.to, err = unescape(h.Get(f.name)); err != nil {
 			return d, fmt.Errorf("reading the link's %s: %w", f.name, err)

@@ -175,7 +175,7 @@ func TestHeadCrosses(t *testing.T) {
 	wait(t, "a link", 5*time.Second, reachable(c, "west"))
 	sent := forward.Head{
 		Cluster: "west", Backend: "AgentgatewayBackend ns/b", Member: "p", Route: "ns/r", Gateway: "ns/gw", Listener: "http",
-		Principal: "ns/keys/älice", Word: 77, Tenant: "forged", From: "forged", Deadline: time.Now().Add(10 * time.Second),
+		Principal: "ns/keys/älice", Allowed: "eu-west,eu-north", Word: 77, Tenant: "forged", From: "forged", Deadline: time.Now().Add(10 * time.Second),
 	}
 	r := request()
 	var informed string
