@@ -71,12 +71,26 @@ func (d *desk) scanned(scan folder.Scan, err error) {
 	d.step(func(t translate.Translator) (translate.Translator, translate.Result) {
 		return t.Apply(scan.Changes, nil)
 	})
-	d.s.uplink.Declare(scan.Changes)
+	d.declare(scan.Changes)
 	d.problem("folder", scan.Problems)
 	d.s.first.Do(func() {
 		d.prune()
 		close(d.s.scanned)
 	})
+}
+
+// declare pushes what changed; what cannot be pushed is a problem until it changes
+// again.
+func (d *desk) declare(changes []objects.Change) {
+	const place = "declare/"
+	for _, c := range changes {
+		if at := place + c.Key.String(); d.problems[at] != nil {
+			d.problem(at, nil)
+		}
+	}
+	for _, p := range d.s.uplink.Declare(changes) {
+		d.problem(place+p.Object, []objects.Problem{p})
+	}
 }
 
 // assign takes changes of the assignment.

@@ -174,7 +174,7 @@ func (s *Sink) checkContents(d Delta) error {
 	bytes := s.bytes
 	for i := range d.Upserts {
 		r := &d.Upserts[i]
-		if err := r.check(); err != nil {
+		if err := r.Check(); err != nil {
 			return err
 		}
 		if HashOf(r.Payload) != r.Hash {

@@ -76,7 +76,7 @@ func NewSource() *Source { return &Source{have: map[ID]entry{}} }
 // sent yet is replaced. It refuses what no receiver would take. The payload is
 // kept and not copied: nobody may change it any more.
 func (s *Source) Set(r Resource) error {
-	if err := r.check(); err != nil {
+	if err := r.Check(); err != nil {
 		return err
 	}
 	if r.Hash == "" {

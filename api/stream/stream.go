@@ -94,7 +94,8 @@ func (r *Resource) size() int {
 	return len(r.Kind) + len(r.Key) + len(r.Origin) + len(r.Hash) + len(r.Payload) + len(r.Signature) + len(r.Extra) + 48
 }
 
-func (r *Resource) check() error {
+// Check refuses what no receiver would take.
+func (r *Resource) Check() error {
 	if err := r.ID().check(); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type conn struct {
 
 	// mu
 	control []*Frame
+	replies int // the acks and answers in control
 	asks    map[uint64]chan<- *Answer
 	asked   uint64
 	greeted bool
@@ -206,9 +207,15 @@ func (c *conn) queue(f *Frame) {
 	c.poke()
 }
 
-func (c *conn) send(f *Frame) {
+// reply queues an ack or an answer. A peer that has more of them coming and does
+// not read loses its connection: it may not fill this one's memory.
+func (c *conn) reply(f *Frame) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
+	if c.replies++; c.replies > maxReplies {
+		c.cancel(fmt.Errorf("%w: %d replies wait for it to read", ErrProtocol, maxReplies))
+		return
+	}
 	c.queue(f)
 }
 
@@ -254,6 +261,9 @@ func (c *conn) next() *Frame {
 		f := c.control[0]
 		c.control[0] = nil
 		c.control = c.control[1:]
+		if f.GetAck() != nil || f.GetAnswer() != nil {
+			c.replies--
+		}
 		return f
 	}
 	if !c.begun {

@@ -28,6 +28,7 @@ const (
 const (
 	DefaultHeartbeat = 10 * time.Second
 	maxAsks          = 256     // that wait for an answer, per session
+	maxReplies       = 1024    // acks and answers that wait to be read, per connection
 	maxAsked         = 32      // that are being answered at one time
 	maxBody          = 3 << 20 // bytes of an ask's or answer's body
 	askTimeout       = 10 * time.Second

@@ -87,7 +87,7 @@ func (c *conn) takeDelta(d stream.Delta) {
 	if rel != nil && h.OnChanges != nil {
 		ack.Nacks = h.OnChanges(*rel)
 	}
-	c.send(encodeAck(ack))
+	c.reply(encodeAck(ack))
 	if rel == nil || !rel.Complete {
 		return
 	}
@@ -171,7 +171,7 @@ func (c *conn) answer(id uint64, body []byte, err error) {
 			a.Status, a.Error = int32(refusal.Status), text(refusal.Message)
 		}
 	}
-	c.send(&Frame{Kind: &Frame_Answer{a}})
+	c.reply(&Frame{Kind: &Frame_Answer{a}})
 }
 
 // takeAnswer gives an answer to who waits for it; a late one has nobody.

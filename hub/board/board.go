@@ -58,13 +58,11 @@ type member struct {
 	problems   map[string][]objects.Problem
 	samples    map[string]*assignment.Sample
 	tombstones map[stream.ID]stream.Resource
-	// sealed are the keys of the secrets that it pushed.
-	sealed map[string]bool
-	heard  time.Time
-	up     bool
-	synced bool
-	hold   string
-	nacks  []stream.Nack
+	heard      time.Time
+	up         bool
+	synced     bool
+	hold       string
+	nacks      []stream.Nack
 }
 
 // New takes up what was stored, under a new epoch.
@@ -179,12 +177,18 @@ func (b *Board) tombstone(id stream.ID) (stream.Resource, bool) {
 	return stream.Resource{}, false
 }
 
-// envelope is a resource ready to be sent: another cluster's declaration as its
+// envelope is a resource ready to be sent: what a cluster says to others as its
 // origin signed it, the hub's own word otherwise.
 func (b *Board) envelope(a plan.Assigned) (stream.Resource, error) {
 	id := stream.ID{Kind: string(a.Kind), Key: a.Key}
+	origin := ""
 	if a.Declaration != nil {
-		if r, ok := b.member(a.Declaration.Cluster).raw[id]; ok {
+		origin = a.Declaration.Cluster
+	} else if s, ok := a.Resource.(*assignment.Sealed); ok {
+		origin = s.From
+	}
+	if origin != "" {
+		if r, ok := b.member(origin).raw[id]; ok {
 			return r, nil
 		}
 	}
@@ -203,7 +207,7 @@ func (b *Board) member(cluster string) *member {
 	m := &member{
 		raw: map[stream.ID]stream.Resource{}, statuses: map[string]*assignment.Status{},
 		problems: map[string][]objects.Problem{}, samples: map[string]*assignment.Sample{},
-		tombstones: map[stream.ID]stream.Resource{}, sealed: map[string]bool{},
+		tombstones: map[stream.ID]stream.Resource{},
 	}
 	var held []stream.Version
 	for _, r := range b.opts.State.Clusters[cluster] {

@@ -57,7 +57,7 @@ func newDesk(t *testing.T, dir string) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(d.Close)
+	t.Cleanup(func() { d.Close(); kept.Close() })
 	return d
 }
 
@@ -179,6 +179,7 @@ func TestAClusterSpeaksForItselfOnly(t *testing.T) {
 		{"another cluster's sample", resource(t, &assignment.Sample{From: "west", To: "east", Measure: "link"}, ""), true},
 		{"its own sample", resource(t, &assignment.Sample{From: "east", To: "west", Measure: "link"}, ""), false},
 		{"another cluster's secret", resource(t, &assignment.Sealed{From: "west", To: "east", Purpose: "p"}, ""), true},
+		{"its own secret, which another signed", resource(t, &assignment.Sealed{From: "east", To: "west", Purpose: "p"}, "west"), true},
 		{"the end of another cluster's secret", gone(resource(t, &assignment.Sealed{From: "west", To: "east", Purpose: "p"}, "")), true},
 		{"the end of its own secret", gone(resource(t, &assignment.Sealed{From: "east", To: "west", Purpose: "p"}, "")), false},
 		{"the end of another cluster's declaration", gone(own), false}, // it held none such
@@ -265,6 +266,12 @@ func TestOtherClustersDeclarationsArriveAsTheyWereSigned(t *testing.T) {
 	d.push("west", g)
 	p.await("west's Gateway", func() bool { return p.has(g.Kind, g.Key) })
 	if got := p.get(g.Kind, g.Key); got.Origin != "west" || string(got.Signature) != "of west" || string(got.Payload) != string(g.Payload) {
+		t.Errorf("it arrives as %+v", got)
+	}
+	secret := resource(t, &assignment.Sealed{From: "west", To: "east", Purpose: "p", Ciphertext: []byte("c")}, "west")
+	d.push("west", secret)
+	p.await("west's secret", func() bool { return p.has(secret.Kind, secret.Key) })
+	if got := p.get(secret.Kind, secret.Key); got.Origin != "west" || string(got.Signature) != "of west" {
 		t.Errorf("it arrives as %+v", got)
 	}
 	// A deletion goes with its origin's word for it.

@@ -103,10 +103,10 @@ func (b *Board) take(m *member, cluster string, c stream.Change) ([]plan.Edit, e
 		m.facts = r
 		return []plan.Edit{plan.PutFacts(r)}, nil
 	case *assignment.Sealed:
-		if r.From != cluster {
+		if r.From != cluster || c.Origin != cluster {
 			return nil, fmt.Errorf("a secret from %q: %w", r.From, errForeign)
 		}
-		m.sealed[c.Key] = true
+		m.raw[id] = c.Resource
 		return []plan.Edit{plan.PutSealed(r)}, nil
 	case *assignment.Sample:
 		if r.From != cluster {
@@ -246,7 +246,7 @@ func (b *Board) takeAway(m *member, cluster string, id stream.ID) ([]plan.Edit, 
 		if !strings.HasPrefix(id.Key, cluster+"/") {
 			return nil, fmt.Errorf("the secret %q: %w", id.Key, errForeign)
 		}
-		delete(m.sealed, id.Key)
+		delete(m.raw, id)
 		return []plan.Edit{plan.DropSealed(id.Key)}, nil
 	case assignment.KindStatus:
 		delete(m.statuses, id.Key)

@@ -67,9 +67,6 @@ func (b *Board) withdraw(cluster string) []plan.Edit {
 		}
 		edits = append(edits, edit...)
 	}
-	for key := range m.sealed {
-		edits = append(edits, plan.DropSealed(key))
-	}
 	for name, holder := range b.claims { // of Gateways that are not known any more
 		if holder == cluster {
 			edits = append(edits, b.free(name)...)

@@ -16,15 +16,17 @@ import (
 
 // How a connection is kept: pinged every pingEvery; given up when two pings in
 // a row got no answer within pingLimit each, so at most 1.7 s after its last
-// sign of life; opened anew after a pause that doubles from firstPause to
-// lastPause, each halved at most by chance.
+// sign of life, unless this process stood still meanwhile; opened anew after a
+// pause that doubles from firstPause to lastPause, each halved at most by chance.
 const (
 	connectTime = 2 * time.Second
 	pingEvery   = 500 * time.Millisecond
 	pingLimit   = 600 * time.Millisecond
 	pingSlowest = 2 * time.Second
-	firstPause  = 100 * time.Millisecond
-	lastPause   = 2 * time.Second
+	// lateMost is how many pings in a row may be given up late before they count.
+	lateMost   = 3
+	firstPause = 100 * time.Millisecond
+	lastPause  = 2 * time.Second
 	// drainLimit is how long what is in flight to a peer that goes may take, and
 	// drainEvery how often that is looked at.
 	drainLimit = 2 * time.Minute
@@ -229,10 +231,28 @@ func (p *peer) watch(ctx context.Context, c *http2.Conn) error {
 			return errors.New("the connection was closed")
 		}
 		limit := p.limit()
-		if p.ping(ctx, c, limit) != nil && ctx.Err() == nil && p.ping(ctx, c, limit) != nil {
+		if silent(limit, func() error { return p.ping(ctx, c, limit) }) && ctx.Err() == nil {
 			return errSilent
 		}
 	}
+}
+
+// silent tells whether two pings in a row are not answered. One that was given up
+// late tells of this process, which stood still, and not of the peer; but so much
+// patience has an end.
+func silent(limit time.Duration, ping func() error) bool {
+	for missed, late := 0, 0; missed < 2; {
+		start := time.Now()
+		if ping() == nil {
+			return false
+		}
+		if time.Since(start) > limit+limit/2 && late < lateMost {
+			late++
+			continue
+		}
+		missed++
+	}
+	return true
 }
 
 // limit leaves a way that is long by nature its time.

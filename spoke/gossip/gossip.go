@@ -99,14 +99,24 @@ func (g *Gossip) SetPeers(peers map[string]string) {
 	g.poke()
 }
 
-// SetKeys takes the fleet's keys, 32 bytes each: the first seals, all open.
+// keyLength is AES-256's, bytes.
+const keyLength = 32
+
+// SetKeys takes the fleet's keys, 32 bytes each: the first seals, all open. Others
+// are left out.
 func (g *Gossip) SetKeys(keys [][]byte) {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k []byte) bool {
+		if len(k) != keyLength {
+			g.opts.Log.Warn("leave out a gossip key", "bytes", len(k), "wanted", keyLength)
+		}
+		return len(k) != keyLength
+	})
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if slices.EqualFunc(g.keys, keys, bytes.Equal) {
 		return
 	}
-	g.keys = slices.Clone(keys)
+	g.keys = keys
 	g.poke()
 }
 

@@ -1,6 +1,7 @@
 package gossip_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -195,6 +196,13 @@ func TestSilentWithoutKeys(t *testing.T) {
 	if got := a.gossip.Members(); len(got) != 0 {
 		t.Errorf("members %v without keys", got)
 	}
+	meet([][]byte{[]byte("short")}, a, b) // a key that none can use is none
+	if got := a.gossip.Members(); len(got) != 0 {
+		t.Errorf("members %v under a key that cannot be used", got)
+	}
+	good := bytes.Repeat([]byte("k"), 32)
+	meet([][]byte{[]byte("short"), good}, a, b)
+	until(t, "they meet", func() bool { return len(a.gossip.Members()) == 1 })
 	a.stop()
 	b.stop()
 }

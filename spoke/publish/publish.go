@@ -69,6 +69,9 @@ type proxy struct {
 	acked string
 	due   time.Time
 	facts *assignment.ProxyFacts
+	// held is set while a part of its table cannot be sent. Nothing of the table is
+	// then: without one of its parts it may allow what it refuses.
+	held bool
 }
 
 // New serves nobody yet.
@@ -106,15 +109,13 @@ func (p *Publisher) proxy(id pki.Identity) *proxy {
 	p.proxies[id.Name] = x
 	x.session.Update(func(src *stream.Source) {
 		for _, r := range p.shared {
-			p.stage(src, r)
-		}
-		if t, revision, ok := p.opts.Table(x.table); ok {
-			for r := range t.All() {
-				p.put(src, r)
-			}
-			src.Mark(revision, true)
+			p.share(src, r)
 		}
 	})
+	if _, revision, ok := p.opts.Table(x.table); ok {
+		x.held = true
+		p.publish(x, nil, revision)
+	}
 	return x
 }
 
@@ -145,19 +146,67 @@ func (p *Publisher) acked(x *proxy, mark string, nacks []stream.Nack) {
 	p.opts.Changed()
 }
 
-func (p *Publisher) put(src *stream.Source, r table.Resource) {
-	payload, err := table.Encode(r)
-	if err != nil {
-		p.opts.Log.Error("publish a resource", "resource", r.ID().String(), "err", err)
-		return
+func (p *Publisher) share(src *stream.Source, r stream.Resource) {
+	if err := src.Set(r); err != nil {
+		p.opts.Log.Error("share a sample", "resource", r.ID().String(), "err", err)
 	}
-	p.stage(src, stream.Resource{Kind: string(r.ID().Kind), Key: r.ID().Name, Payload: payload})
 }
 
-func (p *Publisher) stage(src *stream.Source, r stream.Resource) {
-	if err := src.Set(r); err != nil {
-		p.opts.Log.Error("publish a resource", "resource", r.ID().String(), "err", err)
+// publish sends one proxy a revision of its table: what changed, or all of it where
+// the ones before were held back.
+func (p *Publisher) publish(x *proxy, changes []table.Change, revision string) {
+	all := x.held
+	if all {
+		t, now, ok := p.opts.Table(x.table)
+		if !ok {
+			return
+		}
+		changes, revision = table.Diff(table.New(), t), now
 	}
+	list, err := encode(changes)
+	if x.held = err != nil; x.held {
+		p.opts.Log.Error("hold a table back, since a part of it cannot be sent; the proxy keeps the one that it has",
+			"proxy", x.name.Proxy, "table", x.table, "revision", revision, "err", err)
+		return
+	}
+	x.session.Update(func(src *stream.Source) {
+		if all {
+			for _, id := range src.IDs() {
+				if _, shared := p.shared[id.Key]; !shared || id.Kind != string(assignment.KindSample) {
+					src.Delete(id)
+				}
+			}
+		}
+		for _, c := range list {
+			if c.Deleted {
+				src.Delete(c.ID())
+			} else if err := src.Set(c.Resource); err != nil {
+				p.opts.Log.Error("publish a resource", "resource", c.ID().String(), "err", err)
+			}
+		}
+		// A spoke owns its proxies' tables: nobody has to confirm.
+		src.Mark(revision, true)
+	})
+}
+
+func encode(changes []table.Change) ([]stream.Change, error) {
+	out := make([]stream.Change, 0, len(changes))
+	for _, c := range changes {
+		r := stream.Resource{Kind: string(c.ID.Kind), Key: c.ID.Name}
+		if c.Resource == nil {
+			out = append(out, stream.Change{Resource: r, Deleted: true})
+			continue
+		}
+		var err error
+		if r.Payload, err = table.Encode(c.Resource); err != nil {
+			return nil, err
+		}
+		if err := r.Check(); err != nil {
+			return nil, err
+		}
+		out = append(out, stream.Change{Resource: r})
+	}
+	return out, nil
 }
 
 // Publish sends what changed in a table to its proxies, as one revision.
@@ -171,17 +220,7 @@ func (p *Publisher) Publish(name string, changes []table.Change, revision string
 		if x.due.IsZero() && x.up {
 			x.due = time.Now()
 		}
-		x.session.Update(func(src *stream.Source) {
-			for _, c := range changes {
-				if c.Resource == nil {
-					src.Delete(stream.ID{Kind: string(c.ID.Kind), Key: c.ID.Name})
-				} else {
-					p.put(src, c.Resource)
-				}
-			}
-			// A spoke owns its proxies' tables: nobody has to confirm.
-			src.Mark(revision, true)
-		})
+		p.publish(x, changes, revision)
 	}
 }
 
@@ -198,7 +237,7 @@ func (p *Publisher) Share(s *assignment.Sample) {
 	defer p.mu.Unlock()
 	p.shared[key] = r
 	for _, x := range p.proxies {
-		x.session.Update(func(src *stream.Source) { p.stage(src, r) })
+		x.session.Update(func(src *stream.Source) { p.share(src, r) })
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -429,4 +430,40 @@ func TestARevokedProxyLosesItsStream(t *testing.T) {
 		t.Errorf("another one's stream ends with %v", err)
 	default:
 	}
+}
+
+// TestNoRevisionWithoutAPart: a policy that cannot be sent does not open its route;
+// the proxy keeps what it has until the whole can be sent.
+func TestNoRevisionWithoutAPart(t *testing.T) {
+	w := newWorld(t)
+	rule := &table.Rule{Name: "HTTPRoute ns/r/0"}
+	policy := func(expressions int) *table.Policy {
+		return &table.Policy{
+			Name: "AgentgatewayPolicy ns/p", Targets: []table.Target{{Kind: "HTTPRoute", Namespace: "ns", Name: "r"}},
+			Authorization: &table.Authorization{Action: table.Deny, Expressions: slices.Repeat([]string{strings.Repeat("x", 16000)}, expressions)},
+		}
+	}
+	w.put("ns/g", policy(1))
+	p := w.own("g", "p1")
+	has := func(id string) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_, ok := p.has[id]
+		return ok
+	}
+	const thePolicy, theRule, other = "policy AgentgatewayPolicy ns/p", "rule HTTPRoute ns/r/0", "rule HTTPRoute ns/other/0"
+	w.await("the policy", func() bool { return has(thePolicy) })
+	w.put("ns/g", policy(300), rule)
+	late := w.own("g", "p2") // one that comes now has nothing
+	w.put("ns/g", policy(300), rule, &table.Rule{Name: "HTTPRoute ns/other/0"})
+	// What is shared comes after what was published, if that was sent.
+	w.publisher.Share(&assignment.Sample{From: "west", To: "east", Measure: "gossip"})
+	w.await("what is shared", func() bool { return has("sample gossip/west/east") })
+	late.mu.Lock()
+	if len(late.has) > 0 || has(theRule) || has(other) {
+		t.Errorf("a part of a table is obeyed: %v", late.has)
+	}
+	late.mu.Unlock()
+	w.put("ns/g", policy(2), rule)
+	w.await("the rule with its policy", func() bool { return has(theRule) && has(thePolicy) })
 }

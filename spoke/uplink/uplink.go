@@ -209,14 +209,15 @@ func (u *Uplink) one(c stream.Change) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d, ok := r.(*assignment.Declaration); ok {
-		signer, known := u.signers[d.Cluster]
+	if from := signed(r); from != "" {
+		signer, known := u.signers[from]
 		if !known {
 			u.held[id], u.waiting[id] = c.Resource, c.Resource
 			return nil, nil
 		}
-		if err := signer.Verify(c.Resource); err != nil || c.Origin != d.Cluster {
-			return nil, fmt.Errorf("verify the signature of cluster %q: %w", d.Cluster, orWrong(err))
+		if err := signer.Verify(c.Resource); err != nil || c.Origin != from {
+			u.waiting[id] = c.Resource // for the certificate that it was signed under
+			return nil, fmt.Errorf("verify the signature of cluster %q: %w", from, orWrong(err))
 		}
 	}
 	u.held[id] = c.Resource
@@ -225,6 +226,18 @@ func (u *Uplink) one(c stream.Change) ([]Change, error) {
 		return append(out, u.meet(p)...), nil
 	}
 	return out, nil
+}
+
+// signed is the cluster whose word a resource is, under its signature; "" is for
+// the hub's own words.
+func signed(r assignment.Resource) string {
+	switch r := r.(type) {
+	case *assignment.Declaration:
+		return r.Cluster
+	case *assignment.Sealed:
+		return r.From
+	}
+	return ""
 }
 
 // meet takes a peer's certificate, and what waited for it.
@@ -245,7 +258,7 @@ func (u *Uplink) meet(p *assignment.Peer) []Change {
 	}
 	u.signers[p.Cluster] = signer
 	var out []Change
-	for id, r := range u.waiting {
+	for id, r := range maps.Clone(u.waiting) {
 		if r.Origin != p.Cluster {
 			continue
 		}
@@ -268,8 +281,9 @@ func (u *Uplink) Revoke(ids pki.Revoked) {
 	maps.DeleteFunc(u.signers, func(_ string, s pki.Signer) bool { return ids.Has(s.Cluster().UID, s.Cluster().Serial) })
 }
 
-// Declare pushes what changed among the cluster's own objects.
-func (u *Uplink) Declare(changes []objects.Change) {
+// Declare pushes what changed among the cluster's own objects. What cannot be
+// pushed is taken back, and told of.
+func (u *Uplink) Declare(changes []objects.Change) (problems []objects.Problem) {
 	resources := map[objects.Key]stream.Resource{}
 	for _, c := range changes {
 		if slices.Contains(kept, c.Key.Kind) {
@@ -277,11 +291,12 @@ func (u *Uplink) Declare(changes []objects.Change) {
 		}
 		r, err := u.declaration(c)
 		if err != nil {
-			u.opts.Log.Error("push a declaration", "object", c.Key.String(), "err", err)
+			problems = append(problems, unpushed(c, err))
 			continue
 		}
 		resources[c.Key] = r
 	}
+	failed := map[objects.Key]error{}
 	u.update(func(src *stream.Source) {
 		for key, r := range resources {
 			id := stream.ID{Kind: string(assignment.KindDeclaration), Key: assignment.DeclarationKey(u.opts.Cluster, key)}
@@ -291,10 +306,25 @@ func (u *Uplink) Declare(changes []objects.Change) {
 				src.Delete(id)
 			}
 			if err := src.Set(r); err != nil {
-				u.opts.Log.Error("push a declaration", "resource", r.ID().String(), "err", err)
+				src.Delete(id)
+				failed[key] = err
 			}
 		}
 	})
+	for _, c := range changes {
+		if err := failed[c.Key]; err != nil {
+			problems = append(problems, unpushed(c, err))
+		}
+	}
+	return problems
+}
+
+func unpushed(c objects.Change, err error) objects.Problem {
+	p := objects.Problem{Object: c.Key.String(), Reason: "NotPushed", Message: "is not known in other clusters: " + err.Error(), Remedy: "make it smaller"}
+	if c.Object != nil {
+		p.Cluster, p.File = c.Object.Cluster, c.Object.File
+	}
+	return p
 }
 
 // declaration is an object as it leaves its cluster; for one that is gone, the
@@ -329,8 +359,12 @@ func (u *Uplink) Tell(list ...assignment.Resource) {
 		for _, r := range list {
 			kind, key := r.ID()
 			payload, err := assignment.Encode(r)
+			envelope := stream.Resource{Kind: string(kind), Key: key, Payload: payload}
+			if err == nil && signed(r) != "" {
+				envelope, err = u.opts.Identity.Sign(envelope)
+			}
 			if err == nil {
-				err = src.Set(stream.Resource{Kind: string(kind), Key: key, Payload: payload})
+				err = src.Set(envelope)
 			}
 			if err != nil {
 				u.opts.Log.Error("tell the hub", "kind", string(kind), "key", key, "err", err)

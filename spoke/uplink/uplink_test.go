@@ -500,3 +500,62 @@ func TestFactsAreToldAndTakenBack(t *testing.T) {
 		return ok && strings.Contains(string(r.Payload), `"2"`)
 	})
 }
+
+// sealed is a secret from one cluster for this one, signed by another or the same.
+func (w *world) sealed(from, purpose, by string) stream.Resource {
+	w.t.Helper()
+	r := own(w.t, &assignment.Sealed{From: from, To: "east", Purpose: purpose, Ciphertext: []byte("c")})
+	r.Origin = from
+	signed, err := pki.SignDeclaration(r, w.clusters[by].key)
+	check(w.t, err)
+	return signed
+}
+
+// TestSecretsAreTheirSendersWord: the hub carries sealed keys, and can neither
+// make nor change any.
+func TestSecretsAreTheirSendersWord(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.connect()
+	unsigned := w.sealed("west", "unsigned", "west")
+	unsigned.Signature = nil
+	list := []stream.Resource{w.sealed("west", "good", "west"), w.sealed("west", "by-north", "north"), unsigned, w.peer("west"), w.peer("north")}
+	w.assign("1", list)
+	for _, r := range list {
+		good := r.Kind != "sealed" || strings.HasSuffix(r.Key, "/good")
+		if id := r.Kind + " " + r.Key; w.has(id) != good || (w.nack(r.Key) == "") != good {
+			t.Errorf("%s: taken %v, refused by %q", id, w.has(id), w.nack(r.Key))
+		}
+	}
+	w.uplink.Tell(&assignment.Sealed{From: "east", To: "west", Purpose: "mine", Ciphertext: []byte("c")})
+	w.await("its own secret", func() bool {
+		r, ok := w.hubHas("east/west/mine")
+		if ok && (r.Origin != "east" || len(r.Signature) == 0) {
+			t.Errorf("it goes out as %+v", r)
+		}
+		return ok
+	})
+}
+
+// TestASignatureIsTriedAgainWithTheNextCertificate: a cluster that joined anew signs
+// by another key, and its declaration may come before its certificate.
+func TestASignatureIsTriedAgainWithTheNextCertificate(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.connect()
+	w.assign("1", []stream.Resource{w.peer("west"), w.declared("west", "old", "west")})
+	c := w.clusters["west"]
+	var err error
+	c.key, err = pki.NewKey(rand.Reader)
+	check(t, err)
+	c.intermediate, err = w.root.Intermediate(pki.SpokeName("f", "west"), "uid-2", c.key.Public(), rand.Reader, time.Now(), time.Hour)
+	check(t, err)
+	w.clusters["west"] = c
+	fresh := w.declared("west", "new", "west")
+	w.assign("2", []stream.Resource{fresh})
+	if w.has("declaration " + fresh.Key) {
+		t.Error("it is taken under a certificate that is not its own")
+	}
+	w.assign("3", []stream.Resource{w.peer("west")})
+	w.await("the declaration with its certificate", func() bool { return w.has("declaration " + fresh.Key) })
+}
