@@ -7,22 +7,31 @@ import (
 	"testing"
 
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/match"
 )
 
 // order puts a cluster in a state, at every proxy.
 func order(t *testing.T, cluster string, state table.PeerState, all ...*whole) {
 	t.Helper()
 	for _, w := range all {
-		old := w.f.Index()
-		peer := *old.Find(table.ID{Kind: table.KindPeer, Name: cluster}).(*table.Peer)
-		peer.State = state
-		changes := []table.Change{table.Put(&peer)}
-		x, err := old.Apply(old.Table().Apply(changes...), changes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.f.SetIndex(x)
+		apply(t, w, func(x *match.Index) table.Resource {
+			peer := *x.Find(table.ID{Kind: table.KindPeer, Name: cluster}).(*table.Peer)
+			peer.State = state
+			return &peer
+		})
 	}
+}
+
+// apply changes one resource of a proxy's table.
+func apply(t *testing.T, w *whole, change func(*match.Index) table.Resource) {
+	t.Helper()
+	old := w.f.Index()
+	changes := []table.Change{table.Put(change(old))}
+	x, err := old.Apply(old.Table().Apply(changes...), changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.f.SetIndex(x)
 }
 
 // counted is a counter's or gauge's sum over proxies.
@@ -147,17 +156,43 @@ func TestDrainLeavesWhatNobodyElseMayServe(t *testing.T) {
 	}
 }
 
-// A session that nobody uses does not keep a cluster from being drained.
-func TestDrainEndsWhatNobodyUses(t *testing.T) {
+// A session that nobody uses does not keep a cluster from being drained, and
+// loses nothing before it is used.
+func TestDrainDoesNotWaitForWhatNobodyUses(t *testing.T) {
 	east, west, _, fakes := twoWholes(t, []string{"math"})
 	c := east.through(t)
 	c.Initialize("2025-06-18")
 	call(c, "count")
+	if n := west.tools.Sessions(); n != 1 {
+		t.Errorf("%d sessions are used", n)
+	}
 	order(t, "west", table.PeerDraining, east, west)
-	eventually(t, "the session was let go", func() bool {
-		return fakes["west"].ended() == 1 && counted(t, "nave_mcp_sessions", "", west) == 0
-	})
-	if got := call(c, "count"); got != "east 1" || fakes["east"].started() != 1 {
-		t.Errorf("%s, initialised %d times", got, fakes["east"].started())
+	eventually(t, "it is not used any more", func() bool { return west.tools.Sessions() == 0 })
+	order(t, "west", table.PeerReady, east, west)
+	if got := call(c, "count"); got != "west 2" || fakes["east"].started() != 0 {
+		t.Error(got)
+	}
+}
+
+// What limits where a route's calls may go holds for its streams as well, which
+// outlive tables.
+func TestDrainKeepsToTheRoutesLimits(t *testing.T) {
+	east, west, _, fakes := twoWholes(t, []string{"math"})
+	for _, w := range []*whole{east, west} {
+		apply(t, w, func(x *match.Index) table.Resource {
+			r := *x.Find(table.ID{Kind: table.KindRule, Name: "HTTPRoute ns/r/0"}).(*table.Rule)
+			r.Steering = []table.Steering{{Backend: "AgentgatewayBackend ns/tools", Failover: table.Failover{AllowedRegions: []string{"west"}}, By: "FailoverPolicy ns/p"}}
+			return &r
+		})
+	}
+	c := east.through(t)
+	c.Initialize("2025-06-18")
+	call(c, "count")
+	c.Open("GET", "")
+	eventually(t, "the stream is there", func() bool { return fakes["west"].saw("GET") == 1 })
+	order(t, "west", table.PeerDraining, east, west)
+	eventually(t, "the stream was opened anew", func() bool { return fakes["west"].saw("GET")+fakes["east"].saw("GET") > 1 })
+	if got := call(c, "count"); got != "west 2" || fakes["east"].started() != 0 {
+		t.Errorf("%s, and the session was begun %d times where it may not be", got, fakes["east"].started())
 	}
 }

@@ -87,8 +87,9 @@ func drains(find func(table.ID) table.Resource, cluster string) bool {
 // roomPace is how often an owner looks whether its cluster drains.
 const roomPace = time.Second
 
-// makeRoom lets what nobody uses go from a cluster that drains. What is used
-// goes with its next request: where to is for the proxy to say where it enters.
+// makeRoom ends streams from a cluster that drains, so that the entry proxies look
+// anew where to have them. What else there is goes with its next request: where to
+// is for the proxy to say where it enters.
 func (o *owner) makeRoom() {
 	tick := time.NewTicker(roomPace)
 	defer tick.Stop()
@@ -108,23 +109,13 @@ func (o *owner) makeRoom() {
 	}
 }
 
-// letGo ends a session's stream, so that the entry proxy looks anew where to
-// have it, or a session that is not used. Neither ends where nobody else is
+// letGo ends a session's stream once it is not new, where another cluster seems
 // ready for it.
 func (o *owner) letGo(h *held) {
-	now := o.p.now()
 	h.mu.Lock()
-	f, used := h.feed, h.used
-	if f != nil {
-		used = h.fed
-	}
-	stays := h.state.Phase != session.Live || f == nil && len(h.busy) > 0 || now.Sub(used) < o.p.limits.Linger
+	f, since := h.feed, h.fed
 	h.mu.Unlock()
-	if stays || !o.wantedElsewhere(h) {
-		return
-	}
-	if f == nil {
-		o.act(h, o.step(h, session.Idle{}))
+	if f == nil || o.p.now().Sub(since) < o.p.limits.Linger || !o.wantedElsewhere(h) {
 		return
 	}
 	f.end()
@@ -141,12 +132,13 @@ func (o *owner) wantedElsewhere(h *held) bool {
 	return len(o.p.sender.Decide(call, pick.Needs{Member: h.place.server, Holds: own, Explain: true}).Order) > 1
 }
 
-// Sessions is how many sessions at servers are here, live or with calls under
-// way, that could live in other clusters.
+// Sessions is how many sessions at servers that could live in other clusters are
+// used here: listened to, with calls under way, or lately.
 func (p *Protocol) Sessions() (n int) {
 	for _, h := range p.owner.held.values() {
 		h.mu.Lock()
-		if h.call != nil && h.call.Backend.Fleet && (h.state.Phase == session.Live || len(h.parted) > 0) {
+		used := h.feed != nil || len(h.busy) > 0 || p.now().Sub(h.used) < p.limits.Linger
+		if h.call != nil && h.call.Backend.Fleet && used && (h.state.Phase == session.Live || len(h.parted) > 0) {
 			n++
 		}
 		h.mu.Unlock()

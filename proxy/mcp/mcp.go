@@ -42,8 +42,9 @@ type Limits struct {
 	// Initialise bounds beginning a session at a server [10 s]; Ask bounds
 	// asking other owners what they know of a session [500 ms].
 	Initialise, Ask time.Duration
-	// Linger is how long a session or a stream that is not used stays at a server
-	// of a cluster that drains, once another may serve it [10 s].
+	// Linger is how long a stream stays open in a cluster that drains, where another
+	// is ready for it, and how long after its last request a session counts as used
+	// [10 s].
 	Linger time.Duration
 	// Heartbeat is how often a silent event stream gets a comment [15 s].
 	Heartbeat time.Duration

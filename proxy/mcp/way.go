@@ -95,11 +95,11 @@ func (w *way) decide(needs pick.Needs) pick.Decision {
 	return w.v.p.sender.Decide(&call, needs)
 }
 
-// renew makes a call that lasts see the table that is obeyed now.
+// renew makes a call that lasts see what the table that is obeyed now says of
+// clusters. The backend stays as it was matched, with what steers and restricts it.
 func (p *Protocol) renew(call *forward.Call) {
-	b, _ := p.find(call.Backend.ID()).(*table.Backend)
-	if b != nil {
-		call.Backend, call.Find = b, p.find
+	if b, _ := p.find(call.Backend.ID()).(*table.Backend); b != nil {
+		call.Find = p.find
 	}
 }
 

@@ -36,6 +36,7 @@ type whole struct {
 	f       *forward.Forwarder
 	link    *wire
 	metrics *prometheus.Registry
+	tools   *mcp.Protocol
 	life    context.Context
 	kill    context.CancelFunc
 }
@@ -102,6 +103,7 @@ func startWhole(t *testing.T, cluster string, resources []table.Resource) *whole
 		Limits: mcp.Limits{Linger: 100 * time.Millisecond},
 	})
 	w.f.Protocol(table.BackendMCP, protocol)
+	w.tools = protocol
 	x, err := match.Build(table.New(resources...))
 	if err != nil {
 		t.Fatal(err)
