@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	"github.com/navehq/nave/api/objects"
@@ -44,6 +45,7 @@ type Hub struct {
 	// troubles are the problems that the supervisor tells of.
 	troubles atomic.Pointer[[]objects.Problem]
 	dates    dates
+	resyncs  *prometheus.CounterVec
 	// orders are those that were kept.
 	orders fleet.Orders
 	// token is what the CLI shows.
@@ -92,18 +94,23 @@ func (h *Hub) openBoard() error {
 		return err
 	}
 	h.store, h.orders = kept, state.Operations
+	h.resyncs = newResyncs()
 	admission := wire.NewAdmission(resyncs, time.Second)
 	h.board, err = board.New(board.Options{
 		Store: kept, State: state, Log: h.deps.Log, Now: h.deps.Now,
 		Hear: h.opts.Hear, Suspect: h.opts.Suspect, Lost: h.opts.Lost,
 		Session: func(cluster string, held []stream.Version, handler wire.Handler) *wire.Session {
 			return wire.New(wire.Options{
-				Name: "hub", Build: version.Version, Handler: handler, Held: held,
+				Name: "hub", Build: version.Version, Handler: h.countResyncs(handler), Held: held,
 				Heartbeat: h.opts.Heartbeat, Admission: admission, Log: h.deps.Log.With("cluster", cluster),
 			})
 		},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	h.deps.Registry.MustRegister(h.resyncs, fleetGauges{h})
+	return nil
 }
 
 func (h *Hub) openPlatform() error {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/pki"
 	"github.com/navehq/nave/api/pki/keep"
@@ -140,8 +142,8 @@ func (p *Proxy) closePorts() {
 func (p *Proxy) openTraffic() {
 	p.observer = observe.New(observe.Options{Registerer: p.deps.Registry, Log: p.deps.AccessLog, JSON: p.opts.JSONLog, Version: version.Version})
 	dial := upstream.Dialer(p.deps.Dial)
-	p.http1 = http1.NewClient(http1.ClientOptions{Dial: dial})
-	p.http2 = http2.NewClient(http2.ClientOptions{Dial: dial})
+	p.http1 = http1.NewClient(http1.ClientOptions{Dial: dial, Connected: p.observer.Connected})
+	p.http2 = http2.NewClient(http2.ClientOptions{Dial: dial, Connected: p.observer.Connected})
 	party := p.identity.Party()
 	p.link = link.NewClient(link.Options{
 		Cluster: p.opts.Cluster, Tenant: p.opts.Tenant, Gateway: p.opts.Gateway, Proxy: p.opts.ID,
@@ -171,5 +173,13 @@ func (p *Proxy) subscribe() {
 		Heartbeat: p.opts.Heartbeat, Cache: filepath.Join(p.opts.State, "table.json"),
 		Obey: p.obey, Check: p.check, Ask: p.answer, Sample: p.paths.learn, Log: p.deps.Log,
 	})
+	p.deps.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "agentgateway_config_synchronized", Help: "1 while the table that is obeyed is the one that the spoke wants.",
+	}, func() float64 {
+		if p.subscription.Synced() {
+			return 1
+		}
+		return 0
+	}))
 	p.report()
 }

@@ -11,7 +11,10 @@ import (
 	"strconv"
 
 	"github.com/navehq/nave/api/table"
+	"github.com/navehq/nave/proxy/forward"
 	"github.com/navehq/nave/proxy/listen"
+	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/observe"
 )
 
 func randomWord() uint64 { return rand.Uint64() }
@@ -157,7 +160,7 @@ func (p *Proxy) open(t table.Table) {
 	var specs []listen.Spec
 	for port, list := range byPort {
 		secure := list[0].Protocol == table.ProtocolHTTPS
-		spec := listen.Spec{Name: list[0].Name, Address: p.address(port), Handler: p.forwarder.Handler(port, secure)}
+		spec := listen.Spec{Name: list[0].Name, Address: p.address(port), Handler: p.forwarder.Handler(port, secure), Meter: p.meter(port, list)}
 		if secure {
 			spec.Protocol = listen.HTTPS
 			spec.TLS = p.configFor(port)
@@ -173,6 +176,30 @@ func (p *Proxy) open(t table.Table) {
 	defer p.mu.Unlock()
 	p.failures = failures
 	p.bound = p.urls(byPort)
+}
+
+// meter finds what counts the connections of a port. Which of several listeners
+// a connection is for, only TLS tells.
+func (p *Proxy) meter(port uint16, list []*table.Listener) func(*message.TLS) *observe.Downstream {
+	protocol := "http"
+	if list[0].Protocol == table.ProtocolHTTPS {
+		protocol = "https"
+	}
+	bind, section := forward.Bind(list[0]), ""
+	if len(list) == 1 {
+		section = list[0].Section
+	}
+	one := p.observer.Downstream(bind, list[0].Gateway, section, protocol)
+	return func(t *message.TLS) *observe.Downstream {
+		if t == nil || section != "" {
+			return one
+		}
+		l := p.forwarder.Index().Listener(port, t.ServerName)
+		if l == nil {
+			return one
+		}
+		return p.observer.Downstream(forward.Bind(l), l.Gateway, l.Section, protocol)
+	}
 }
 
 func compareStrings(a, b string) int {

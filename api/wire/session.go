@@ -58,6 +58,15 @@ type Greeting struct {
 	Seen stream.Epoch
 }
 
+// Why is the reason as a metric may have it: what peers write is not bounded.
+func (g Greeting) Why() string {
+	switch g.Reason {
+	case "start", "lost":
+		return g.Reason
+	}
+	return "other"
+}
+
 // Beat is a heartbeat of the peer.
 type Beat struct {
 	// Received is when it came, Clock what the peer's clock said then.

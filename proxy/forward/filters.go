@@ -204,7 +204,7 @@ func (r rejoined) Close() error {
 	return nil
 }
 
-// bind names the socket as agentgateway does: port/namespace/gateway.
-func bind(l *table.Listener) string {
+// Bind names the socket as agentgateway does: port/namespace/gateway.
+func Bind(l *table.Listener) string {
 	return strconv.Itoa(int(l.Port)) + "/" + l.Gateway
 }

@@ -68,11 +68,12 @@ func (f *Forwarder) admit(l *life, port uint16, secure bool) bool {
 	}
 	if r.TLS != nil {
 		l.match.ServerName = r.TLS.ServerName
+		l.record.ServerName = r.TLS.ServerName
 	}
 	l.result = l.index.Match(&l.match)
 	if li := l.result.Listener; li != nil {
 		l.record.Gateway, l.record.Listener = li.Gateway, li.Section
-		l.record.Bind = bind(li)
+		l.record.Bind = Bind(li)
 	}
 	switch rule := l.result.Rule; {
 	case l.result.Misdirected:

@@ -27,6 +27,9 @@ type Destination struct {
 type ClientOptions struct {
 	// Dial opens connections [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Connected is told of each connection that was made and how long it took,
+	// the TLS handshake included [nobody].
+	Connected func(secure bool, took time.Duration)
 	// ConnectTimeout bounds dialing and the TLS handshake together [10 s].
 	ConnectTimeout time.Duration
 	// IdleTimeout is how long a connection is kept for the next request [55 s,
@@ -40,6 +43,9 @@ type ClientOptions struct {
 func (o ClientOptions) withDefaults() ClientOptions {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
+	}
+	if o.Connected == nil {
+		o.Connected = func(bool, time.Duration) {}
 	}
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 55*time.Second)
@@ -170,10 +176,12 @@ func (c *Client) keep(cc *clientConn) {
 func (c *Client) connect(ctx context.Context, d Destination) (*clientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opt.ConnectTimeout)
 	defer cancel()
+	began := time.Now()
 	nc, err := Connect(ctx, c.opt.Dial, d)
 	if err != nil {
 		return nil, err
 	}
+	c.opt.Connected(d.TLS != nil, time.Since(began))
 	cc := &clientConn{client: c, dest: d, net: nc, tls: d.TLS != nil, peek: newPeeker(underlying(nc))}
 	cc.in.src, cc.out.dst = nc, nc
 	cc.abort = func() { nc.SetDeadline(time.Unix(1, 0)) }

@@ -110,9 +110,13 @@ func (c *conn) Write(p []byte) (n int, err error) {
 
 func (c *conn) writeBuffers(b *net.Buffers) (int64, error) {
 	c.writing.Store(c.server.now.Load())
-	n, err := b.WriteTo(c.net)
-	c.writing.Store(0)
-	return n, err
+	defer c.writing.Store(0)
+	if w, ok := c.net.(interface {
+		WriteBuffers(*net.Buffers) (int64, error)
+	}); ok {
+		return w.WriteBuffers(b) // it is wrapped: WriteTo would write them one by one
+	}
+	return b.WriteTo(c.net)
 }
 
 // sweep is called by the sweeper alone, at any moment of the connection's life.

@@ -24,6 +24,9 @@ import (
 type ClientOptions struct {
 	// Dial opens connections [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Connected is told of each connection that was made and how long it took,
+	// the TLS handshake included [nobody].
+	Connected func(secure bool, took time.Duration)
 	// ConnectTimeout bounds dialing and the TLS handshake together [10 s].
 	ConnectTimeout time.Duration
 	// IdleTimeout is how long a connection without streams is kept [55 s].
@@ -39,6 +42,9 @@ type ClientOptions struct {
 func (o ClientOptions) withDefaults() ClientOptions {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
+	}
+	if o.Connected == nil {
+		o.Connected = func(bool, time.Duration) {}
 	}
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 55*time.Second)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -116,10 +117,12 @@ func (p *pool) dial(ctx context.Context, to http1.Destination, d *dest) (*http2.
 	defer cancel()
 	asked := to
 	asked.TLS = d.tls
+	began := time.Now()
 	cc, err := open(ctx, p.transport, p.opt.Dial, asked)
 	if err != nil {
 		return nil, err
 	}
+	p.opt.Connected(to.TLS != nil, time.Since(began))
 	fail := func(err error) error {
 		return &message.SendError{Stage: message.StageConnect, Address: to.Address, Unprocessed: true, Err: err}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/navehq/nave/proxy/http1"
 	"github.com/navehq/nave/proxy/http2"
 	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/observe"
 )
 
 // Protocol is what a socket speaks. Both mean HTTP/1.1 and HTTP/2: HTTP by
@@ -42,6 +43,9 @@ type Spec struct {
 	// NextProtos are ALPN where empty. Keep the value it returns: a new one for
 	// each hello costs session resumption.
 	TLS func(*tls.ClientHelloInfo) (*tls.Config, error)
+	// Meter finds what counts a connection, by its handshake, nil without TLS or
+	// where it failed.
+	Meter func(*message.TLS) *observe.Downstream
 	// HTTP1 and HTTP2 tune the engines. HTTP1.HTTP2 and both Logs are set here.
 	HTTP1 http1.Options
 	HTTP2 http2.Options

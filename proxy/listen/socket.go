@@ -13,6 +13,7 @@ import (
 	"github.com/navehq/nave/proxy/http1"
 	"github.com/navehq/nave/proxy/http2"
 	"github.com/navehq/nave/proxy/message"
+	"github.com/navehq/nave/proxy/observe"
 )
 
 // socket is one open socket. What it follows is swapped by pointer; nothing
@@ -110,15 +111,20 @@ func (k *socket) accept() {
 
 func (k *socket) serve(c net.Conn) {
 	e := k.engines.Load()
+	c, m := k.meter(c)
 	if k.spec.Load().Protocol == HTTP {
+		count(m, nil)
 		e.one.ServeConn(c, nil)
 		return
 	}
 	t := tls.Server(c, k.base)
 	ctx, cancel := context.WithTimeout(k.ctx, k.set.opt.HandshakeTimeout)
+	began := time.Now()
 	err := t.HandshakeContext(ctx)
+	took := time.Since(began)
 	cancel()
 	if err != nil {
+		count(m, nil)
 		c.Close()
 		return
 	}
@@ -129,11 +135,35 @@ func (k *socket) serve(c net.Conn) {
 			told.PeerURIs = append(told.PeerURIs, u.String())
 		}
 	}
+	if d := count(m, told); d != nil {
+		d.Shaken(took)
+	}
 	if state.NegotiatedProtocol == "h2" {
 		e.two.ServeConn(k.set.base, t, told)
 		return
 	}
 	e.one.ServeConn(t, told)
+}
+
+// meter has a connection's bytes counted, where the socket is counted at all.
+func (k *socket) meter(c net.Conn) (net.Conn, *metered) {
+	find := k.spec.Load().Meter
+	if find == nil {
+		return c, nil
+	}
+	m := &metered{Conn: c, find: find}
+	return m, m
+}
+
+// count counts a connection, once it is known whose it is.
+func count(m *metered, told *message.TLS) *observe.Downstream {
+	if m == nil {
+		return nil
+	}
+	d := m.find(told)
+	d.Opened()
+	m.attribute(d)
+	return d
 }
 
 var errNoTLS = errors.New("accepting TLS: the listener has no certificates")

@@ -96,7 +96,9 @@ func (m *LLM) Serve(ctx context.Context, call *forward.Call) {
 }
 
 func (t *turn) record() {
-	t.call.Record.LLM = &observe.LLM{Operation: t.facts.Op.String(), RequestModel: t.facts.Model, Streaming: t.facts.Stream}
+	t.call.Record.LLM = &observe.LLM{
+		Operation: t.facts.Op.String(), RequestModel: t.facts.Model, Streaming: t.facts.Stream, Asked: observe.Asked(t.facts.Asked),
+	}
 }
 
 // Fact tells expressions what the body says.

@@ -47,6 +47,14 @@ func (f *fields) num(name string, v int64) {
 	}
 }
 
+// number writes a number as JSON has it; an empty one is left out.
+func (f *fields) number(name, v string) {
+	if v != "" {
+		f.key(name)
+		f.b = append(f.b, v...)
+	}
+}
+
 func (f *fields) seconds(name string, d time.Duration) {
 	if d != 0 {
 		f.key(name)
@@ -162,6 +170,7 @@ func appendHTTP(f *fields, r *Record) {
 	f.str("http.path", r.Path)
 	f.str("http.version", r.Version)
 	f.num("http.status", int64(r.Status))
+	f.str("tls.sni", r.ServerName)
 	f.str("trace.id", r.TraceID)
 	f.str("span.id", r.SpanID)
 	f.str("protocol", r.Protocol)
@@ -198,4 +207,12 @@ func appendLLM(f *fields, l *LLM) {
 	f.num("gen_ai.usage.reasoning_tokens", l.Reasoning)
 	f.seconds("agw.ai.time_to_first_token", l.FirstToken)
 	f.seconds("agw.ai.time_per_output_token", l.PerToken)
+	f.number("gen_ai.request.temperature", l.Asked.Temperature)
+	f.number("gen_ai.request.top_p", l.Asked.TopP)
+	f.number("gen_ai.request.max_tokens", l.Asked.MaxTokens)
+	f.number("gen_ai.request.frequency_penalty", l.Asked.FrequencyPenalty)
+	f.number("gen_ai.request.presence_penalty", l.Asked.PresencePenalty)
+	f.number("gen_ai.request.seed", l.Asked.Seed)
+	f.number("gen_ai.embeddings.dimension.count", l.Asked.Dimensions)
+	f.str("gen_ai.request.encoding_formats", l.Asked.Encoding)
 }

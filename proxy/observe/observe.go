@@ -27,17 +27,19 @@ type Observer struct {
 	lines   *lines
 	scratch sync.Pool
 	metrics *metrics
+	sockets *sockets
 }
 
 // New makes an Observer. Close must be called to end its writer.
 func New(o Options) *Observer {
-	v := &Observer{json: o.JSON, metrics: newMetrics(o.Version)}
+	v := &Observer{json: o.JSON, metrics: newMetrics(o.Version), sockets: newSockets()}
 	v.scratch.New = func() any { b := make([]byte, 0, 1024); return &b }
 	if o.Log != nil {
 		v.lines = newLines(o.Log)
 	}
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(v.metrics.all()...)
+		o.Registerer.MustRegister(append(v.metrics.all(), v.sockets.all()...)...)
+		o.Registerer.MustRegister(memory{process: "/proc/self/smaps_rollup", group: "/sys/fs/cgroup"})
 		if v.lines != nil {
 			o.Registerer.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 				Name: "nave_access_log_dropped_total",

@@ -28,6 +28,8 @@ type Record struct {
 	Path     string
 	Version  string
 	Status   int
+	// ServerName is what TLS asked for.
+	ServerName string
 	// Protocol is http, llm or mcp.
 	Protocol string
 	TraceID  string
@@ -68,6 +70,18 @@ type LLM struct {
 	Estimated     bool
 	FirstToken    time.Duration
 	PerToken      time.Duration
+	// Asked is how the answer is to be made.
+	Asked Asked
+}
+
+// Asked are parameters of a model call, numbers as the client wrote them; "" is
+// what it did not say.
+type Asked struct {
+	Temperature, TopP                 string
+	FrequencyPenalty, PresencePenalty string
+	Seed, MaxTokens                   string
+	// Dimensions and Encoding are an embedding's.
+	Dimensions, Encoding string
 }
 
 // MCP is what a record knows of a tool call.

@@ -142,6 +142,13 @@ func (s *Subscription) Table() table.Table {
 	return s.obeyed
 }
 
+// Synced tells whether what is obeyed is what the spoke wants obeyed, as far as
+// it is heard.
+func (s *Subscription) Synced() bool {
+	st := s.session.Standing()
+	return st.Up && st.Synced && st.Taken == s.Revision()
+}
+
 func (s *Subscription) hold(reason string) {
 	s.opts.Log.Warn("hold a revision that deletes much", "reason", reason)
 }

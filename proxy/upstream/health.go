@@ -71,6 +71,8 @@ type Health struct {
 	now  func() time.Time
 	word func() uint64
 	out  *prometheus.CounterVec
+	// moved counts changes of candidates' states.
+	moved *prometheus.CounterVec
 
 	mu     sync.Mutex
 	states map[string]*state
@@ -87,6 +89,8 @@ type state struct {
 	until    time.Time
 	reason   string
 	out      bool      // ejected, not yet well again
+	absent   bool      // its cluster could not be reached when it was last wanted
+	tried    bool      // a request was let through since it was ejected
 	probe    time.Time // when the next request may try
 	well     time.Time // since when tries succeed; zero while out and untried
 	ramp     time.Time // since when its share grows; zero for none
@@ -105,9 +109,12 @@ func NewHealth(now func() time.Time, word func() uint64, r prometheus.Registerer
 		out: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "nave_ejections_total", Help: "Candidates and owners of quotas that were set aside.",
 		}, []string{"candidate", "reason"}),
+		moved: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "nave_failover_transitions_total", Help: "Changes of candidates' states.",
+		}, []string{"candidate", "to"}),
 	}
 	if r != nil {
-		r.MustRegister(h.out)
+		r.MustRegister(h.out, h.moved, states{h})
 	}
 	return h
 }
@@ -188,6 +195,10 @@ func (h *Health) Claim(key string) bool {
 		return false
 	}
 	s.probe = now.Add(probeEvery)
+	if !s.tried {
+		s.tried = true
+		h.enter(key, halfOpen)
+	}
 	return true
 }
 
@@ -198,6 +209,7 @@ func (h *Health) Begin(key string) {
 	defer h.mu.Unlock()
 	s := h.state(key, now)
 	s.inFlight++
+	s.absent = false
 }
 
 // End counts an attempt out that nothing was learned of.
@@ -224,7 +236,7 @@ func (h *Health) Learn(key string, e Evidence) {
 		if now.Sub(s.sampled) >= sampleEvery {
 			h.firsts, s.sampled = h.firsts.Add(key, now, e.FirstByte), now
 		}
-		s.succeed(now)
+		h.succeed(key, s, now)
 	case e.Failed == table.OnRateLimit:
 		h.refuse(key, s, e, now)
 	default:
@@ -244,14 +256,19 @@ func (h *Health) Absent(key string, failback table.Failback) {
 	s.failback = failback
 	s.out, s.well, s.ramp = true, time.Time{}, time.Time{}
 	s.reason = "its cluster could not be reached"
+	if !s.absent {
+		s.absent, s.tried = true, false
+		h.enter(key, ejected)
+	}
 	s.until = later(s.until, now)
 }
 
-func (s *state) succeed(now time.Time) {
+func (h *Health) succeed(key string, s *state, now time.Time) {
 	s.weight, s.limits = 0, 0
 	if !s.out {
 		if !s.ramp.IsZero() && now.Sub(s.ramp) >= s.failback.Ramp.Std() {
 			s.ramp, s.reason = time.Time{}, ""
+			h.enter(key, inService)
 		}
 		if s.times > 0 && now.Sub(s.until) > forget {
 			s.times = 0
@@ -265,6 +282,9 @@ func (s *state) succeed(now time.Time) {
 		s.out, s.well = false, time.Time{}
 		if s.failback.Ramp > 0 {
 			s.ramp = now
+			h.enter(key, slowStart)
+		} else {
+			h.enter(key, inService)
 		}
 	}
 }
@@ -292,7 +312,8 @@ func (h *Health) eject(key string, s *state, reason string, now time.Time) {
 	long := min(firstOut<<min(s.times, 20), longestOut)
 	long += time.Duration(float64(long) * 0.4 * (float64(h.word()>>11)/(1<<53) - 0.5))
 	s.times++
-	s.out, s.reason = true, reason
+	s.out, s.tried, s.reason = true, false, reason
+	h.enter(key, ejected)
 	s.until = now.Add(min(long, longestOut))
 	h.out.WithLabelValues(candidate(key), reason).Inc()
 }

@@ -36,6 +36,68 @@ func newHealth() (*upstream.Health, *clock) {
 
 var back = table.Failback{Window: table.Duration(10 * time.Second), Ramp: table.Duration(10 * time.Second)}
 
+// A candidate's way out and back is told: as it is at each moment, and counted.
+func TestStandings(t *testing.T) {
+	c, r := &clock{t: time.Unix(1e9, 0)}, prometheus.NewRegistry()
+	h := upstream.NewHealth(c.now, middle, r)
+	at := func(want float64, why string) {
+		t.Helper()
+		if got := series(t, r)["nave_failover_state k"]; got != want {
+			t.Errorf("%s: state %v, want %v", why, got, want)
+		}
+	}
+	well := upstream.Evidence{Failback: back}
+	h.Learn("k", well)
+	at(0, "used")
+	h.Learn("k", upstream.Evidence{Failed: table.OnConnect, Failback: back})
+	at(3, "refused a connection")
+	c.pass(2 * time.Second)
+	at(2, "its time is up")
+	if !h.Claim("k") {
+		t.Fatal("nobody may try it")
+	}
+	h.Learn("k", well)
+	c.pass(11 * time.Second)
+	h.Learn("k", well)
+	at(1, "well for the window")
+	c.pass(11 * time.Second)
+	h.Learn("k", well)
+	at(0, "well for the ramp")
+	h.Absent("k", back)
+	h.Absent("k", back)
+	at(3, "its cluster is gone")
+	h.Begin("k")
+	h.End("k")
+	at(2, "its cluster is back")
+	h.Learn("k", upstream.Evidence{Failed: table.OnRateLimit, RetryAfter: time.Minute, Failback: back})
+	at(3, "its quota is used up")
+	for name, want := range map[string]float64{"ejected": 2, "half_open": 1, "slow_start": 1, "in_service": 1} {
+		if got := series(t, r)["nave_failover_transitions_total k "+name]; got != want {
+			t.Errorf("%v times to %s, want %v", got, name, want)
+		}
+	}
+}
+
+// series are the values of counters and gauges by their names and labels' values.
+func series(t *testing.T, r *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			out[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return out
+}
+
 func TestEjectionTakesEvidence(t *testing.T) {
 	for name, c := range map[string]struct {
 		failures []table.Trigger

@@ -100,7 +100,11 @@ func (p *Publisher) proxy(id pki.Identity) *proxy {
 	x.session = wire.New(wire.Options{
 		Name: p.opts.Name, Peer: id.String(), Build: version.Version, Heartbeat: p.opts.Heartbeat, Log: p.opts.Log.With("proxy", id.Proxy),
 		Handler: wire.Handler{
-			OnHello:      func(wire.Greeting) error { p.set(x, true); return nil },
+			OnHello: func(g wire.Greeting) error {
+				p.metrics.resyncs.WithLabelValues(g.Why()).Inc()
+				p.set(x, true)
+				return nil
+			},
 			OnDisconnect: func(error) { p.set(x, false) },
 			OnChanges:    func(r stream.Release) []stream.Nack { return p.take(x, r.Changes) },
 			OnAcked:      func(mark string, nacks []stream.Nack, _ string) { p.acked(x, mark, nacks) },

@@ -11,8 +11,9 @@ import (
 )
 
 type metrics struct {
-	nacks prometheus.Counter
-	acked prometheus.Histogram
+	nacks   prometheus.Counter
+	acked   prometheus.Histogram
+	resyncs *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -22,9 +23,12 @@ func newMetrics(r prometheus.Registerer) metrics {
 			Name: "nave_config_ack_seconds", Help: "From the publication of a revision to its acknowledgement by a proxy.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
+		resyncs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "nave_resyncs_total", Help: "Streams of proxies that began with a comparison of what each side holds.",
+		}, []string{"reason"}),
 	}
 	if r != nil {
-		r.MustRegister(m.nacks, m.acked)
+		r.MustRegister(m.nacks, m.acked, m.resyncs)
 	}
 	return m
 }

@@ -53,8 +53,20 @@ type Facts struct {
 	// InputBytes is the length of the texts that the model would read, for
 	// estimates.
 	InputBytes int
+	// Asked are parameters that are told and not judged.
+	Asked Asked
 	// Edits are the places in the body for changes by splicing.
 	Edits Edits
+}
+
+// Asked are parameters as the client wrote them, "" where it did not, or wrote
+// no number; they share the body's memory no longer.
+type Asked struct {
+	Temperature, TopP                 string
+	FrequencyPenalty, PresencePenalty string
+	Seed, MaxTokens                   string
+	// Dimensions and Encoding are an embedding's.
+	Dimensions, Encoding string
 }
 
 // Edits are offsets into the body that Facts were read off.

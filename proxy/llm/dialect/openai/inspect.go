@@ -7,6 +7,7 @@ package openai
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"unicode/utf8"
 
@@ -93,8 +94,10 @@ func (in *inspector) field(key []byte) error {
 	case "messages":
 		return in.messages()
 	case "max_tokens", "max_completion_tokens", "max_output_tokens":
-		n, _ := scan.Int(c.Skip())
+		raw := c.Skip()
+		n, _ := scan.Int(raw)
 		in.f.MaxTokens = max(in.f.MaxTokens, n)
+		in.f.Asked.MaxTokens = number(raw)
 	case "input":
 		in.input()
 	case "prompt":
@@ -192,6 +195,22 @@ func (in *inspector) option(key []byte) {
 	case "web_search_options":
 		in.uses(chat.FeatureWebSearch, c.Kind() == '{')
 		c.Skip()
+	case "temperature":
+		in.f.Asked.Temperature = number(c.Skip())
+	case "top_p":
+		in.f.Asked.TopP = number(c.Skip())
+	case "frequency_penalty":
+		in.f.Asked.FrequencyPenalty = number(c.Skip())
+	case "presence_penalty":
+		in.f.Asked.PresencePenalty = number(c.Skip())
+	case "seed":
+		in.f.Asked.Seed = number(c.Skip())
+	case "dimensions":
+		in.f.Asked.Dimensions = number(c.Skip())
+	case "encoding_format":
+		if format := text(c); format == "float" || format == "base64" {
+			in.f.Asked.Encoding = format
+		}
 	case "background":
 		in.uses(chat.FeatureBackground, string(c.Skip()) == "true")
 	case "previous_response_id":
@@ -205,6 +224,14 @@ func (in *inspector) option(key []byte) {
 	default:
 		c.Skip()
 	}
+}
+
+// number is a value as it was written, if it is a number of sensible length.
+func number(raw []byte) string {
+	if len(raw) == 0 || len(raw) > 32 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') || !json.Valid(raw) {
+		return ""
+	}
+	return string(raw)
 }
 
 func (in *inspector) uses(f chat.Features, yes bool) {

@@ -60,6 +60,27 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// What is asked for is told as it was written, if it is what it should be.
+func TestInspectTellsWhatIsAsked(t *testing.T) {
+	for _, c := range []struct {
+		op   dialect.Operation
+		body string
+		want dialect.Asked
+	}{
+		{dialect.Chat, `{"model":"m","messages":[],"temperature":0.70,"top_p":1,"max_tokens":64,"frequency_penalty":-1.5,"presence_penalty":2e-1,"seed":-7}`,
+			dialect.Asked{Temperature: "0.70", TopP: "1", MaxTokens: "64", FrequencyPenalty: "-1.5", PresencePenalty: "2e-1", Seed: "-7"}},
+		{dialect.Responses, `{"model":"m","input":"x","max_output_tokens":9}`, dialect.Asked{MaxTokens: "9"}},
+		{dialect.Embeddings, `{"model":"m","input":"x","dimensions":256,"encoding_format":"base64"}`, dialect.Asked{Dimensions: "256", Encoding: "base64"}},
+		{dialect.Embeddings, `{"model":"m","input":"x","dimensions":"3\nreason=x","encoding_format":"a b"}`, dialect.Asked{}},
+		{dialect.Chat, `{"model":"m","messages":[],"temperature":null,"top_p":[1],"seed":{"a":1},"presence_penalty":0.` + strings.Repeat("1", 99) + `}`, dialect.Asked{}},
+	} {
+		f, err := openai.Inspect(c.op, []byte(c.body))
+		if err != nil || f.Asked != c.want {
+			t.Errorf("%s: %+v, %v, want %+v", c.body, f.Asked, err, c.want)
+		}
+	}
+}
+
 func TestInspectRefuses(t *testing.T) {
 	for why, body := range map[string]string{
 		"not an object":               `[1]`,
