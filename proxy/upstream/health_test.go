@@ -266,8 +266,8 @@ func TestSteeredTrafficLearnsByItself(t *testing.T) {
 	if h.Of("k").Ejected || !h.Of("k"+upstream.Steered+"a policy").Ejected {
 		t.Error("what one route's policy sets aside is set aside for others too, or not at all")
 	}
-	families, err := r.Gather()
-	if err != nil || len(families) != 1 || families[0].GetMetric()[0].GetLabel()[0].GetValue() != "k" {
-		t.Errorf("the candidate is not named as it is: %v %v", families, err)
+	h.Learn("k", upstream.Evidence{Failback: back})
+	if got := series(t, r); got["nave_ejections_total k ConnectError"] != 1 || got["nave_failover_state k"] != 3 || got["nave_failover_transitions_total k ejected"] != 1 {
+		t.Errorf("the candidate is not named as it is: %v", got)
 	}
 }

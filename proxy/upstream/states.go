@@ -20,7 +20,9 @@ const (
 var standings = [...]string{"in_service", "slow_start", "half_open", "ejected"}
 
 // enter counts a change; h.mu is held.
-func (h *Health) enter(key string, to standing) { h.moved.WithLabelValues(key, standings[to]).Inc() }
+func (h *Health) enter(key string, to standing) {
+	h.moved.WithLabelValues(candidate(key), standings[to]).Inc()
+}
 
 // standing is where a candidate is now; h.mu is held.
 func (h *Health) standing(s *state, now time.Time) standing {
@@ -49,7 +51,12 @@ func (c states) Collect(out chan<- prometheus.Metric) {
 	now := c.h.now()
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
+	worst := map[string]standing{} // what is steered stands by itself
 	for key, s := range c.h.states {
-		out <- prometheus.MustNewConstMetric(failoverState, prometheus.GaugeValue, float64(c.h.standing(s, now)), key)
+		name := candidate(key)
+		worst[name] = max(worst[name], c.h.standing(s, now))
+	}
+	for name, at := range worst {
+		out <- prometheus.MustNewConstMetric(failoverState, prometheus.GaugeValue, float64(at), name)
 	}
 }
