@@ -33,7 +33,7 @@ spec: {target: {kind: Cluster, name: west}, mode: Cordon, duration: 1s}
 
 // console is a hub that runs, and what asks its API.
 type console struct {
-	t     *testing.T
+	t     testing.TB
 	url   string
 	token string
 	state string
@@ -49,7 +49,7 @@ type safe struct {
 func (s *safe) Write(p []byte) (int, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.b.Write(p) }
 func (s *safe) String() string              { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
 
-func start(t *testing.T, dir string) *console {
+func start(t testing.TB, dir string) *console {
 	t.Helper()
 	c := &console{t: t, state: filepath.Join(dir, "state"), log: &safe{}}
 	for _, d := range []string{"hub", "state"} {

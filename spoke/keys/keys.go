@@ -109,6 +109,7 @@ func (r *Ring) load() error {
 		return err
 	}
 	r.version = version
+	r.state.mend()
 	kem := hpke.DHKEM(ecdh.X25519())
 	if len(r.state.Private) > 0 {
 		r.key, err = kem.NewPrivateKey(r.state.Private)
@@ -121,6 +122,22 @@ func (r *Ring) load() error {
 		return err
 	}
 	return r.save()
+}
+
+// mend leaves out of what was kept that which is no key.
+func (s *state) mend() {
+	for gateway, list := range s.Own {
+		s.Own[gateway] = slices.DeleteFunc(list, func(m made) bool { return len(m.Secret) != length })
+	}
+	if s.Own == nil {
+		s.Own = map[string][]made{}
+	}
+	if s.Given == nil {
+		s.Given = map[string]Set{}
+	}
+	if s.Pinned == nil {
+		s.Pinned = map[string][]byte{}
+	}
 }
 
 func (r *Ring) save() error {

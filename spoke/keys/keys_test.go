@@ -27,7 +27,7 @@ type clock struct{ now time.Time }
 
 func newClock() *clock { return &clock{time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)} }
 
-func open(t *testing.T, dir, cluster string, c *clock) *keys.Ring {
+func open(t testing.TB, dir, cluster string, c *clock) *keys.Ring {
 	t.Helper()
 	r, err := keys.Open(keys.Options{
 		Cluster: cluster, Keeper: keep.NewFile(filepath.Join(dir, cluster, "keys.json")),
