@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
@@ -208,6 +211,30 @@ func TestPlan(t *testing.T) {
 		if strings.Contains(text, "demo-key") {
 			t.Error("it shows a key")
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// TestPlanOfTheExample: what every proxy of the example obeys, as people read it.
+func TestPlanOfTheExample(t *testing.T) {
+	code, got, problems := nave(t, "plan", example)
+	if code != 0 {
+		t.Fatal(problems)
+	}
+	got = regexp.MustCompile(`created=\d+`).ReplaceAllString(got, "created=…") // when it was first read
+	const golden = "testdata/three-regions.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
