@@ -33,8 +33,9 @@ type Tenant struct {
 	Namespaces []string `json:"namespaces,omitempty"`
 	All        bool     `json:"all,omitempty"`
 	// Elsewhere are its namespaces in other clusters, by cluster: namesakes merge
-	// only within one tenant. Where it is silent about a cluster, a namespace
-	// there counts as belonging to whom it belongs to here.
+	// only within one tenant. Where all are silent about a cluster, a namespace
+	// there is the fleet's default tenant's, or else belongs to whom it belongs to
+	// here.
 	Elsewhere        map[string][]string `json:"elsewhere,omitempty"`
 	AllowedRegions   []string            `json:"allowedRegions,omitempty"`
 	AllowedHostnames []string            `json:"allowedHostnames,omitempty"`

@@ -6,6 +6,7 @@
 package table
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -75,11 +76,13 @@ var ErrUnknownKind = errors.New("unknown kind of resource")
 // Encode gives the canonical bytes of a resource: JSON, fields in declared
 // order, map keys sorted. Equal resources have equal bytes.
 func Encode(r Resource) ([]byte, error) {
-	data, err := json.Marshal(r)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // nobody puts it into a page, and < takes six bytes so
+	if err := e.Encode(r); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", r.ID(), err)
 	}
-	return data, nil
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // Decode reads what Encode wrote. Fields it does not know are ignored, since a

@@ -237,26 +237,44 @@ func (s *Subscription) obey(revision string) {
 }
 
 // blame names who is to blame for a table that cannot be obeyed: each change
-// that cannot be made alone, else all of them together.
+// that cannot be made beside all those that can.
 func (s *Subscription) blame(changes []table.Change, whole error) {
-	guilty := map[table.ID]error{}
-	for _, c := range changes {
+	var taken []table.Change
+	left := changes
+	for {
+		before := len(left)
+		taken, left = s.most(taken, left)
+		// What was left may have needed what was taken after it.
+		if len(left) == 0 || len(left) == before {
+			break
+		}
+	}
+	for _, c := range left {
 		if c.Resource == nil {
 			continue
 		}
-		if err := s.opts.Check(s.obeyed.Apply(c), []table.Change{c}); err != nil {
-			guilty[c.ID] = err
-		}
-	}
-	for _, c := range changes {
-		err, ok := guilty[c.ID]
-		if !ok && len(guilty) > 0 || c.Resource == nil {
-			continue
-		}
 		id := stream.ID{Kind: string(c.ID.Kind), Key: c.ID.Name}
-		if err == nil {
-			err = whole
-		}
+		with := append(slices.Clone(taken), c)
+		err := cmp.Or(s.opts.Check(s.obeyed.Apply(with...), with), whole)
 		s.blamed[id] = stream.Nack{ID: id, Hash: s.raw[id].Hash, Error: err.Error()}
 	}
+}
+
+// most takes as many of the changes as can be made beside those taken already,
+// by halves, so that a few bad ones among many are found at little cost.
+func (s *Subscription) most(taken, changes []table.Change) (now, left []table.Change) {
+	if len(changes) == 0 {
+		return taken, nil
+	}
+	with := append(slices.Clone(taken), changes...)
+	if s.opts.Check(s.obeyed.Apply(with...), with) == nil {
+		return with, nil
+	}
+	if len(changes) == 1 {
+		return taken, changes
+	}
+	half := len(changes) / 2
+	taken, left = s.most(taken, changes[:half])
+	taken, more := s.most(taken, changes[half:])
+	return taken, append(slices.Clone(left), more...)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 	"github.com/navehq/nave/proxy/subscribe"
 )
 
-// obeyer obeys every table but those with a backend named "bad", or both "x" and "y".
+// obeyer obeys every table but those with a backend named "bad", or both "x" and
+// "y", or "needs-NAME" without "the-NAME".
 type obeyer struct{ revisions chan string }
 
 func (o obeyer) check(t table.Table, _ []table.Change) error {
@@ -31,6 +33,9 @@ func (o obeyer) check(t table.Table, _ []table.Change) error {
 		names = append(names, b.Name)
 		if b.Name == "bad" {
 			return errors.New("backend is bad")
+		}
+		if name, needs := strings.CutPrefix(b.Name, "needs-"); needs && table.Find[*table.Backend](t, "the-"+name) == nil {
+			return fmt.Errorf("%s has not what it needs", b.Name)
 		}
 	}
 	if fmt.Sprint(names) == "[x y]" {
@@ -176,11 +181,20 @@ func TestARefusedRevisionChangesNothing(t *testing.T) {
 	r.wantRefused()
 }
 
-func TestWhatOnlyTogetherCannotBeIsAllRefused(t *testing.T) {
+func TestWhoNeedsWhatComesWithItIsNotBlamed(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.send("1", []string{"needs-cert", "the-cert", "needs-more", "bad", "a"}, nil)
+	r.wantRefused("bad", "needs-more")
+	r.send("2", nil, []string{"bad", "needs-more"})
+	r.wantRevision("2 3")
+}
+
+func TestOfWhatCannotBeTogetherTheLaterIsRefused(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	r.send("1", []string{"x", "y"}, nil)
-	r.wantRefused("x", "y")
+	r.wantRefused("y")
 	r.send("2", nil, []string{"y"})
 	r.wantRevision("2 1")
 }

@@ -25,8 +25,11 @@ type tlsState struct {
 }
 
 func (t *tlsState) closed() *fault {
-	for _, f := range append(slices.Clone(t.faults), t.unresolved...) {
-		return &f
+	if len(t.faults) > 0 {
+		return &t.faults[0]
+	}
+	if len(t.unresolved) > 0 && t.tls.CA == "" {
+		return &t.unresolved[0]
 	}
 	return nil
 }
@@ -63,8 +66,8 @@ func (s *schema) deriveTLSPolicy(l *derive.Look, r ref) *tlsState {
 	return t
 }
 
-// authorities resolves the CA of a policy; of several the first that is valid
-// counts, since a connection is verified by one bundle.
+// authorities resolves the CAs of a policy: those that are valid count, as one
+// bundle of the policy's own where there are several.
 func (s *schema) authorities(l *derive.Look, r ref, refs []gwv1.LocalObjectReference, t *tlsState) {
 	for i, c := range refs {
 		field := fmt.Sprintf("spec.validation.caCertificateRefs[%d]", i)
@@ -73,17 +76,32 @@ func (s *schema) authorities(l *derive.Look, r ref, refs []gwv1.LocalObjectRefer
 			continue
 		}
 		n, f := s.authority(l, r, objects.Key{Kind: string(c.Kind), Namespace: r.Namespace, Name: string(c.Name)})
-		switch {
-		case f != nil:
+		if f != nil {
 			f.field = field
 			t.unresolved = append(t.unresolved, *f)
-		case t.tls.CA == "":
-			t.tls.CA, t.needs = n.id.Name, []node{n}
-		default:
-			t.unresolved = append(t.unresolved, fault{field, string(gwv1.BackendTLSPolicyReasonInvalidCACertificateRef),
-				"only one CA is built", "put all certificates into one ConfigMap"})
+			continue
+		}
+		if t.tls.CA != "" {
+			n = secretNode(useCA, r.Key, "")
+		}
+		t.tls.CA, t.needs = n.id.Name, []node{n}
+	}
+}
+
+// bundle joins the CAs of a policy that are valid.
+func (s *schema) bundle(l *derive.Look, r ref) []byte {
+	_, p, ok := get[*gwv1.BackendTLSPolicy](s, l, r)
+	if !ok {
+		return nil
+	}
+	var out []byte
+	for _, c := range p.Spec.Validation.CACertificateRefs {
+		o, ok := s.objects.Get(l, ref{r.cluster, objects.Key{Kind: string(c.Kind), Namespace: r.Namespace, Name: string(c.Name)}})
+		if ok && c.Group == "" && checkCA(caOf(o)) {
+			out = append(append(out, caOf(o)...), '\n')
 		}
 	}
+	return out
 }
 
 // authority finds ca.crt in a ConfigMap or Secret.

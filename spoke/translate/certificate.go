@@ -2,10 +2,14 @@ package translate
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -65,19 +69,23 @@ func deref[T ~string](p *T, unset string) string {
 }
 
 // checkPair tells whether a certificate and a private key are PEM and belong
-// together.
+// together, as proxies do: its verdict is that of tls.X509KeyPair.
 func checkPair(certificate, key []byte) error {
-	block, _ := pem.Decode(certificate)
+	block := blockOf(certificate, func(kind string) bool { return kind == "CERTIFICATE" })
 	if block == nil {
-		return errors.New("tls.crt holds no PEM certificate")
+		return errors.New("tls.crt holds no PEM block of type CERTIFICATE")
 	}
 	c, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		return fmt.Errorf("tls.crt is no certificate: %w", err)
 	}
-	k, err := parseKey(key)
-	if err != nil {
-		return err
+	block = blockOf(key, func(kind string) bool { return kind == "PRIVATE KEY" || strings.HasSuffix(kind, " PRIVATE KEY") })
+	if block == nil {
+		return errors.New("tls.key holds no PEM block of type PRIVATE KEY")
+	}
+	k := parseKey(block.Bytes)
+	if k == nil {
+		return errors.New("tls.key is no private key that is known, or is encrypted")
 	}
 	public, ok := k.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !public.Equal(c.PublicKey) {
@@ -86,27 +94,43 @@ func checkPair(certificate, key []byte) error {
 	return nil
 }
 
-func parseKey(data []byte) (crypto.Signer, error) {
-	var block *pem.Block
-	for block, data = pem.Decode(data); block != nil; block, data = pem.Decode(data) {
-		if k, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-			if s, ok := k.(crypto.Signer); ok {
-				return s, nil
-			}
-		}
-		if k, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
-			return k, nil
-		}
-		if k, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-			return k, nil
+// blockOf finds the first PEM block of a type.
+func blockOf(data []byte, is func(kind string) bool) *pem.Block {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if is(block.Type) {
+			return block
 		}
 	}
-	return nil, errors.New("tls.key holds no PEM private key")
+	return nil
 }
 
-// checkCA tells whether data holds at least one PEM certificate.
+func parseKey(der []byte) crypto.Signer {
+	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return k
+	}
+	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		switch k := k.(type) {
+		case *rsa.PrivateKey:
+			return k
+		case *ecdsa.PrivateKey:
+			return k
+		case ed25519.PrivateKey:
+			return k
+		}
+		return nil
+	}
+	if k, err := x509.ParseECPrivateKey(der); err == nil {
+		return k
+	}
+	return nil
+}
+
+// checkCA tells whether data holds at least one certificate that proxies read.
 func checkCA(data []byte) bool {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" || len(block.Headers) > 0 {
+			continue
+		}
 		if _, err := x509.ParseCertificate(block.Bytes); err == nil {
 			return true
 		}

@@ -145,6 +145,10 @@ func (s *schema) pieceOfSecret(l *derive.Look, n node) piece {
 		}
 		return piece{resource: out}
 	case useCA:
+		if n.key.Kind == kindTLSPolicy {
+			out.Data["ca.crt"] = s.bundle(l, at)
+			return piece{resource: out}
+		}
 		if o, ok := s.objects.Get(l, at); ok {
 			out.Data["ca.crt"] = caOf(o)
 		}

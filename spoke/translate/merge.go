@@ -51,6 +51,9 @@ func (s *schema) deriveMerge(l *derive.Look, n node) *merge {
 	s.provider(l, tenant, d, m.backend)
 	s.confine(l, tenant, f, m.backend, everyInstance(m.backend.Groups)...)
 	s.serve(l, sites, base, d, f, tenant, m)
+	if f := oversize(m.backend); f != nil && m.backend.Closed == "" {
+		m.backend.Closed = f.reason + ": " + f.message + "; " + f.remedy
+	}
 	if m.backend.Closed != "" {
 		// Nobody is dialed for a closed backend, over the link neither.
 		m.backend.Groups, m.backend.Serves, m.needs = nil, nil, nil

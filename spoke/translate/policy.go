@@ -86,6 +86,9 @@ func (s *schema) derivePolicy(l *derive.Look, r ref) *policyState {
 	if b := p.Spec.Backend; b != nil {
 		st.auth = b.Auth
 	}
+	if f := oversize(&st.policy); f != nil {
+		st.closing(f.field, f.reason, f.message, f.remedy)
+	}
 	if st.closes {
 		st.policy.Closed = v1alpha1.ReasonPolicyInvalid + ": " + r.Key.String() + ": " + join(st.faults)
 		st.policy.Authorization, st.policy.APIKey, st.needs = nil, nil, nil

@@ -141,6 +141,10 @@ func (t *ruleTranslation) translate(i int, o *objects.Object) ruleState {
 	t.timeouts()
 	t.retry()
 	t.backends()
+	if f := oversize(&t.out.rule); f != nil {
+		f.field = t.path
+		t.bad = append(t.bad, *f)
+	}
 	if len(t.bad) > 0 {
 		t.out.rule = closedRule(t.out.rule, "UnsupportedValue: "+join(t.bad))
 		t.out.backends = nil

@@ -64,7 +64,7 @@ type schema struct {
 	verdicts   *derive.Input[string, *assignment.Verdict]
 	keys       *derive.Input[string, map[string][]byte]
 	facts      *derive.Input[string, Facts]
-	nacks      *derive.Input[table.ID, Nack]
+	nacks      *derive.Input[table.ID, []Nack]
 	wanted     *derive.Input[node, struct{}]
 
 	tenantNames    *derive.Index[string, string]
@@ -93,6 +93,7 @@ type schema struct {
 	merges       *derive.Rule[node, *merge]
 	tenantTables *derive.Rule[string, []string]
 	exports      *derive.Rule[string, []objects.Key]
+	allowed      *derive.Rule[node, piece]
 	backings     *derive.Rule[servicePort, *table.Endpoints]
 	missing      *derive.Rule[servicePort, string]
 
@@ -122,7 +123,7 @@ func newSchema(o Options) *schema {
 		verdicts:   derive.NewInput[string](e, "verdicts", deep[*assignment.Verdict]),
 		keys:       derive.NewInput[string](e, "session keys", deep[map[string][]byte]),
 		facts:      derive.NewInput[string](e, "facts", deep[Facts]),
-		nacks:      derive.NewInput[table.ID](e, "nacks", func(a, b Nack) bool { return a == b }),
+		nacks:      derive.NewInput[table.ID](e, "nacks", slices.Equal[[]Nack]),
 		wanted:     derive.NewInput[node](e, "wanted", func(_, _ struct{}) bool { return true }),
 	}
 	s.addIndexes()
@@ -233,8 +234,8 @@ func (s *schema) addRules() {
 	}, func(a, b string) bool { return a == b })
 	s.exports = derive.NewRule(e, "exports of a tenant", s.deriveExports, slices.Equal[[]objects.Key])
 
-	pieces := derive.NewRule(e, "piece", s.deriveAllowed, deep[piece])
-	s.pieces = derive.NewOutput(s.wanted, "pieces", pieces)
+	s.allowed = derive.NewRule(e, "piece", s.deriveAllowed, deep[piece])
+	s.pieces = derive.NewOutput(s.wanted, "pieces", s.allowed)
 	products := derive.NewRule(e, "product", s.deriveProduct, deep[product])
 	s.products = derive.NewOutput(s.objects, "products", products)
 	placed := derive.NewRule(e, "placed gateway", s.derivePlaced, deep[product])

@@ -55,7 +55,7 @@ func (s *schema) deriveOwner(l *derive.Look, p place) owner {
 }
 
 // deriveOwnerElsewhere finds whose a namespace of another cluster is: a placed
-// Gateway's tenant, what the hub says, else whose it is here.
+// Gateway's tenant, what the hub says, else the fleet's default, else whose it is here.
 func (s *schema) deriveOwnerElsewhere(l *derive.Look, p place) owner {
 	for _, key := range s.placedFrom.Get(l, p) {
 		placed, _ := s.placements.Get(l, key)
@@ -68,6 +68,9 @@ func (s *schema) deriveOwnerElsewhere(l *derive.Look, p place) owner {
 			return owner{tenant: name}
 		}
 		told = told || len(t.Elsewhere[p.cluster]) > 0
+	}
+	if f, assigned := s.fleet.Get(l, only); assigned && f.DefaultTenant != "" {
+		return owner{tenant: f.DefaultTenant}
 	}
 	if told {
 		return owner{reason: v1alpha1.ReasonNamespaceNotAdmitted}
