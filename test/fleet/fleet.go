@@ -52,6 +52,7 @@ type Fleet struct {
 	network *network
 	client  *http.Client
 	log     *logs
+	access  *logs
 	server  *http.Server // the supervisor's socket
 	last    []func()
 	running sync.WaitGroup
@@ -88,7 +89,7 @@ func New(t testing.TB, opts Options) *Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Fleet{t: t, dir: dir, names: opts.Clusters, network: newNetwork(), log: &logs{}, clusters: map[string]*cluster{}}
+	f := &Fleet{t: t, dir: dir, names: opts.Clusters, network: newNetwork(), log: &logs{}, access: &logs{}, clusters: map[string]*cluster{}}
 	f.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: f.network.dial, MaxIdleConnsPerHost: 16},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() { f.end(before) })
@@ -247,7 +248,7 @@ func (f *Fleet) startProxy(c *cluster, name string, w process.Proxy) *part {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &part{cancel: cancel, done: make(chan struct{})}
 	go f.run(ctx, p, "proxy "+w.Name+" of "+name, func(ctx context.Context) error {
-		x, err := proxy.New(ctx, opts, proxy.Deps{Log: f.log.logger("proxy " + name + "/" + w.Name), Listen: f.network.listen, Dial: f.network.dial})
+		x, err := proxy.New(ctx, opts, proxy.Deps{Log: f.log.logger("proxy " + name + "/" + w.Name), AccessLog: f.access, Listen: f.network.listen, Dial: f.network.dial})
 		if err != nil {
 			return err
 		}
@@ -408,6 +409,20 @@ func (f *Fleet) answers(url string, code int, body string, fields ...string) err
 func (f *Fleet) AwaitAnswer(url string, code int) error {
 	return Await(func() error { return f.answers(url, code, "") })
 }
+
+// Proxies are the addresses of a cluster's proxies.
+func (f *Fleet) Proxies(cluster string) (addresses []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.clusters[cluster]
+	for name := range c.proxies {
+		addresses = append(addresses, c.addresses[name])
+	}
+	return addresses
+}
+
+// AccessLog is what all proxies have written of requests.
+func (f *Fleet) AccessLog() string { return f.access.tail(1 << 20) }
 
 // Dial opens a connection within the fleet's network.
 func (f *Fleet) Dial(address string) (net.Conn, error) {
