@@ -68,8 +68,9 @@ func (m *Member) ServerAt(i *Instance) *Server {
 }
 
 // Instance is a member at one cluster. Exactly one of Dial and Closed is set
-// where Cluster is this cluster; neither elsewhere, since addresses and
-// credentials stay where they are declared.
+// where Cluster is this cluster; no Dial elsewhere, since addresses and
+// credentials stay where they are declared. Of an Auth elsewhere only one thing
+// is told: that it is the client's own (AuthPassthrough).
 type Instance struct {
 	Cluster string `json:"cluster"`
 	// Region is where the provider computes: its own field or nave.dev/region,

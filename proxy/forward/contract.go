@@ -140,6 +140,9 @@ type Head struct {
 	// "" is all. What the serving proxy passes on by itself, such as the copies of
 	// a session, stays within them.
 	Allowed string
+	// Credential is the key that the client showed and that the entry took off. It
+	// crosses only to an instance that is declared to be shown it; never logged.
+	Credential string
 	// Word is the request's random word.
 	Word uint64
 	// Deadline is when the client stops waiting; zero is never.

@@ -24,7 +24,7 @@ func (f *Forwarder) ServeLink(x message.Exchange, h Head, rec *observe.Record) e
 	r := x.Request()
 	l.call = Call{
 		Exchange: &teller{x, rec}, Request: r, Self: l.index.self, Find: l.index.find, Record: rec,
-		Principal: h.Principal, Word: h.Word, life: l,
+		Principal: h.Principal, Credential: h.Credential, Word: h.Word, life: l,
 	}
 	l.facts = facts{request: r, method: r.Method, authority: r.Authority, path: r.Path, query: r.Query, life: l}
 	rec.Start, rec.Backend, rec.Route, rec.Listener, rec.RuleName = l.began, h.Backend, h.Route, h.Listener, h.Rule
@@ -119,7 +119,7 @@ func serves(c *pick.Candidate) error {
 
 // restrictLink holds this cluster's own policies against the request. The
 // client's key was checked and taken off at the entry; what is known of it here
-// is that there was one. What asks for the body, such as a tool's name, waits for
+// is whose it was, and the key itself only where the instance is to be shown it. What asks for the body, such as a tool's name, waits for
 // the protocol, which calls Authorize; until then Send refuses.
 func (l *life) restrictLink(member string) error {
 	whole, part := l.index.Serving(l.call.Backend.Name, member)

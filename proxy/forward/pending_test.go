@@ -2,10 +2,12 @@ package forward_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
+	"github.com/navehq/nave/proxy/llm"
 	"github.com/navehq/nave/proxy/pick"
 )
 
@@ -56,6 +58,37 @@ func TestWhatAsksForTheBodyWaitsForIt(t *testing.T) {
 		r.model, r.forgets = c.model, c.forgets
 		if resp, body := p.do("POST", "/", "x"); resp.StatusCode != c.status {
 			t.Errorf("%+v: got %d %s", c, resp.StatusCode, body)
+		}
+	}
+}
+
+// What is answered from the table alone is authorized like all else, and a
+// denial is 403 in the client's dialect.
+func TestTheListOfModelsIsAuthorized(t *testing.T) {
+	for _, c := range []struct {
+		model, path string
+		status      int
+		says        string
+	}{
+		{"large", "/v1/models", 403, `"error"`},
+		{"large", "/v1/chat/completions", 403, `"error"`},
+		{"", "/v1/models", 200, `"declared"`},
+	} {
+		resources := service(serve(t, echo))
+		b := resources[0].(*table.Backend)
+		b.Kind, b.Groups[0][0].Model = table.BackendAI, &table.Model{Provider: table.OpenAI, Model: "declared"}
+		only := &table.Policy{
+			Name: "p", Targets: []table.Target{{Kind: "Gateway", Namespace: "ns", Name: "gw"}},
+			Authorization: &table.Authorization{Action: table.Require, Expressions: []string{`llm.requestModel == "` + c.model + `"`}},
+		}
+		p := start(t, nil, append(resources, rule(nil), only)...)
+		p.f.Protocol(table.BackendAI, llm.New(llm.Options{Sender: p.f}))
+		method, body := "POST", `{"model":"small","messages":[]}`
+		if c.path == "/v1/models" {
+			method, body = "GET", ""
+		}
+		if resp, got := p.do(method, c.path, body); resp.StatusCode != c.status || !strings.Contains(got, c.says) {
+			t.Errorf("%s for who may ask for %q: %d %s, want %d", c.path, c.model, resp.StatusCode, got, c.status)
 		}
 	}
 }

@@ -58,9 +58,11 @@ func (v *view) RTT(cluster string) pick.Estimate {
 func (v *view) FirstByte(key string) pick.Estimate {
 	return v.f.opt.Health.FirstByte(learned(key, v.steered))
 }
-func (v *view) Health(key string) pick.Health { return v.f.opt.Health.Of(learned(key, v.steered)) }
-func (v *view) InFlight(key string) int       { return v.f.opt.Health.InFlight(learned(key, v.steered)) }
-func (v *view) Preferred(string) string       { return v.preferred }
+func (v *view) Health(key, quota string) pick.Health {
+	return v.f.opt.Health.Of(learned(key, v.steered), quota)
+}
+func (v *view) InFlight(key string) int { return v.f.opt.Health.InFlight(learned(key, v.steered)) }
+func (v *view) Preferred(string) string { return v.preferred }
 func (v *view) Reachable(cluster string) (bool, string) {
 	if v.f.opt.Link == nil {
 		return false, "this proxy has no link"
@@ -243,6 +245,9 @@ func (f *Forwarder) carry(ctx context.Context, call *Call, to pick.Candidate, r 
 		Tenant: call.Self.Tenant, Gateway: call.Self.Gateway, Listener: rec.Listener, Route: rec.Route, Rule: rec.RuleName,
 		Principal: call.Principal, Allowed: strings.Join(call.Backend.Failover.AllowedRegions, ","), Word: call.Word,
 	}
+	if i := to.Instance; i != nil && i.Auth != nil && i.Auth.Kind == table.AuthPassthrough {
+		head.Credential = call.Credential
+	}
 	head.Deadline, _ = ctx.Deadline()
 	resp, at, err := f.opt.Link.Send(ctx, head, r)
 	if err != nil {
@@ -328,7 +333,7 @@ func (f *Forwarder) Done(call *Call, to pick.Candidate, o Outcome) {
 			first = max(time.Microsecond, first-way.Value)
 		}
 	}
-	if f.opt.Health.Of(key).HalfOpen {
+	if f.opt.Health.Of(key, "").HalfOpen {
 		f.ended(call.life, key)
 	}
 	f.opt.Health.Learn(key, upstream.Evidence{

@@ -28,9 +28,11 @@ const (
 	headRule      = prefix + "rule"
 	headPrincipal = prefix + "principal"
 	headAllowed   = prefix + "allowed"
-	headDeadline  = prefix + "deadline" // milliseconds left
-	headWord      = prefix + "word"
-	headRefused   = prefix + "refused"
+	// headCredential is sent only to instances that are shown clients' own keys.
+	headCredential = prefix + "credential"
+	headDeadline   = prefix + "deadline" // milliseconds left
+	headWord       = prefix + "word"
+	headRefused    = prefix + "refused"
 )
 
 // write adds a head's fields. Values are escaped: names may hold any bytes.
@@ -40,6 +42,7 @@ func write(h *message.Header, d forward.Head, now time.Time) {
 		{headReplica, d.Replica}, {headBackend, d.Backend}, {headMember, d.Member}, {headRoute, d.Route},
 		{headGateway, d.Gateway}, {headListener, d.Listener}, {headRule, d.Rule}, {headPrincipal, d.Principal},
 		{headAllowed, d.Allowed},
+		{headCredential, d.Credential},
 	} {
 		if f.value != "" {
 			h.Add(f.name, escape(f.value))
@@ -61,6 +64,7 @@ func read(h *message.Header, now time.Time) (d forward.Head, err error) {
 		{headReplica, &d.Replica}, {headBackend, &d.Backend}, {headMember, &d.Member}, {headRoute, &d.Route},
 		{headGateway, &d.Gateway}, {headListener, &d.Listener}, {headRule, &d.Rule}, {headPrincipal, &d.Principal},
 		{headAllowed, &d.Allowed},
+		{headCredential, &d.Credential},
 	} {
 		if *f.to, err = unescape(h.Get(f.name)); err != nil {
 			return d, fmt.Errorf("reading the link's %s: %w", f.name, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
@@ -91,13 +92,21 @@ func (a *attempt) rejected(err error) (table.Trigger, bool) {
 	if e.InStream {
 		why = triggerOf(e)
 	}
-	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Status: e.Status, Failed: why, RetryAfter: e.RetryAfter})
 	if !e.Class.Moves() {
+		a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Status: e.Status, Err: e})
 		a.refuse("Upstream", e)
 		return "", true
 	}
+	a.m.opts.Sender.Done(a.call, a.to, forward.Outcome{Status: e.Status, Failed: why, Quota: a.owner(a.to), RetryAfter: e.RetryAfter})
 	return why, false
 }
+
+// Bounds of what is read after the end of a stream's answer; a connection that
+// is not at its own end by then is given up.
+const (
+	tailTime = time.Second
+	tailSize = 64 << 10
+)
 
 // buffers are for reading streams: one read is one turn of the loop.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
@@ -235,9 +244,10 @@ func (f *flow) end() (table.Trigger, bool) {
 	if err := f.flush(); err != nil {
 		return f.broke(err)
 	}
-	// What the connection still carries (the link's account) is read to its end.
-	_, _ = io.Copy(io.Discard, io.LimitReader(f.resp.Body, 64<<10))
 	f.finish()
+	// What the connection still carries (the link's account) is read, if it comes soon.
+	defer time.AfterFunc(tailTime, f.cancel).Stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(f.resp.Body, tailSize))
 	return "", true
 }
 
@@ -266,7 +276,9 @@ func (f *flow) broke(err error) (table.Trigger, bool) {
 	}
 	f.account(f.stream.Summary())
 	f.call.Record.Reason, f.call.Record.Error = "UpstreamFailure", e.Error()
-	f.m.opts.Sender.Done(f.call, f.to, forward.Outcome{Status: f.resp.Status, Failed: table.OnStream})
+	if e.Class.Moves() {
+		f.m.opts.Sender.Done(f.call, f.to, forward.Outcome{Status: f.resp.Status, Failed: table.OnStream})
+	}
 	f.held = append(f.held, f.stream.Fail(e)...)
 	if f.flush() == nil {
 		f.finish()

@@ -107,6 +107,11 @@ func (a *attempt) prepare(ctx context.Context) (*message.Request, error) {
 		}
 		a.call.Record.LLM.Provider = a.name(p.Kind)
 	}
+	if !a.to.Local && passthrough(a.to.Instance) {
+		if own, has := r.Header.Lookup("Authorization"); has {
+			req.Header.Set("Authorization", own)
+		}
+	}
 	if a.facts.Op == dialect.Models {
 		return req, nil
 	}
@@ -179,7 +184,9 @@ func (a *attempt) unprepared(err error) (table.Trigger, bool) {
 	var known *chat.Error
 	switch {
 	case errors.As(err, &unsupported):
+		// What the client wishes is nothing against the candidate.
 		a.last = unsupported.Fault()
+		return table.OnServer, false
 	case errors.As(err, &known):
 		a.last = known
 		a.refuse("InvalidRequest", known)
@@ -235,13 +242,22 @@ func (a *attempt) failed(resp *message.Response) (table.Trigger, bool) {
 	a.last = e
 	a.call.Record.Error = fmt.Sprintf("%s answers %d: %s", a.to.Key(), resp.Status, e.Class)
 	o := forward.Outcome{Status: resp.Status, RetryAfter: e.RetryAfter, FirstByte: a.m.opts.Now().Sub(a.start)}
+	chosen := a.chosen(e)
+	if chosen && e.Class == chat.Credential {
+		e.Class = chat.Caller
+	}
+	switch {
+	case chosen:
+		o.Err = e
+	case e.Class.Moves():
+		o.Failed, o.Quota = why, a.owner(a.to)
+	}
 	if !e.Class.Moves() {
 		a.m.opts.Sender.Done(a.call, a.to, o)
 		a.call.Record.Error = ""
 		a.refuse("Upstream", e)
 		return "", true
 	}
-	o.Failed, o.Quota = why, a.quota(e)
 	if e.Class == chat.Credential {
 		a.m.opts.Log.Warn("a provider refuses its credential", "candidate", a.to.Key(), "status", resp.Status)
 	}
@@ -249,17 +265,18 @@ func (a *attempt) failed(resp *message.Response) (table.Trigger, bool) {
 	return why, false
 }
 
-// quota names whose quota is used up: at OpenAI and Anthropic an account's for
-// a model, whichever region asks; elsewhere the candidate's own.
-func (a *attempt) quota(e *chat.Error) string {
-	if triggerOf(e) != table.OnRateLimit || !a.to.Local || a.to.Instance.Auth == nil || a.to.Instance.Auth.Kind != table.AuthKey {
-		return ""
+// chosen tells whether a failure comes of what the client chose: its own key, or
+// a model or path that the declaration leaves to it. It is nothing against the
+// candidate.
+func (a *attempt) chosen(e *chat.Error) bool {
+	switch e.Class {
+	case chat.Credential:
+		return passthrough(a.to.Instance)
+	case chat.ModelGone:
+		m := a.to.Member.ModelAt(a.to.Instance)
+		return m == nil || firstOf(a.model(m), m.Deployment) == "" || m.HostOverride && m.Path == "" && m.PathPrefix == ""
 	}
-	model := a.to.Member.ModelAt(a.to.Instance)
-	if k := kindOf(model); k != provider.OpenAI && k != provider.Anthropic {
-		return ""
-	}
-	return string(model.Provider) + "/" + a.to.Instance.Auth.Secret + "/" + firstOf(a.model(model), a.facts.Model)
+	return false
 }
 
 func triggerOf(e *chat.Error) table.Trigger {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/filter/apikey"
@@ -32,6 +33,9 @@ func (a *attempt) authenticate(ctx context.Context, kind provider.Kind, req *mes
 	if err != nil || credential == "" {
 		return err
 	}
+	if auth.Kind == table.AuthPassthrough && strings.ContainsFunc(credential, unicode.IsControl) {
+		return caller(401, "the credential has control characters in it")
+	}
 	if auth.Location != nil {
 		apikey.Put(apikey.Normal(*auth.Location), credential, req)
 		return nil
@@ -58,15 +62,25 @@ func (a *attempt) credential(ctx context.Context, auth *table.Auth) (value strin
 		}
 		return key, false, nil
 	case table.AuthPassthrough:
-		if a.call.Credential != "" {
-			return a.call.Credential, false, nil
-		}
-		return strings.TrimPrefix(a.call.Request.Header.Get("Authorization"), "Bearer "), false, nil
+		return a.shown(), false, nil
 	case table.AuthAzureAmbient:
 		value, err = a.token(ctx, auth)
 		return value, true, err
 	}
 	return "", false, fmt.Errorf("adding the credential: kind %q is not served", auth.Kind)
+}
+
+// shown is the credential that the client showed.
+func (t *turn) shown() string {
+	if t.call.Credential != "" {
+		return t.call.Credential
+	}
+	return strings.TrimPrefix(t.call.Request.Header.Get("Authorization"), "Bearer ")
+}
+
+// passthrough tells whether an instance is shown the client's own credential.
+func passthrough(i *table.Instance) bool {
+	return i.Auth != nil && i.Auth.Kind == table.AuthPassthrough
 }
 
 func (a *attempt) secret(name string) (map[string][]byte, error) {

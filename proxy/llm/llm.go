@@ -10,6 +10,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/navehq/nave/api/table"
@@ -78,9 +79,6 @@ func (m *LLM) Serve(ctx context.Context, call *forward.Call) {
 		t.refuse("NotFound", &chat.Error{Class: chat.Caller, Status: 404, Type: "invalid_request_error", Message: "this path is served by no operation of a model"})
 		return
 	}
-	if op == dialect.Models && t.list() {
-		return
-	}
 	if failed := t.read(op); failed != nil {
 		t.refuse("InvalidRequest", failed)
 		return
@@ -90,6 +88,9 @@ func (m *LLM) Serve(ctx context.Context, call *forward.Call) {
 	if allowed, why := call.Authorize(t); !allowed {
 		call.Record.Error = why
 		t.refuse("Authorization", &chat.Error{Class: chat.Caller, Status: 403, Type: "permission_denied", Message: "not authorized"})
+		return
+	}
+	if op == dialect.Models && t.list() {
 		return
 	}
 	t.try()
@@ -114,7 +115,7 @@ func (t *turn) Fact(name string) (any, bool) {
 
 // try goes through the candidates until one has answered or none is left.
 func (t *turn) try() {
-	d := t.m.opts.Sender.Decide(t.call, pick.Needs{Lacks: t.lacks})
+	d := t.m.opts.Sender.Decide(t.call, pick.Needs{Lacks: t.lacks, Quota: t.owner})
 	if t.order = d.Order; len(t.order) == 0 {
 		t.nobody(d)
 		return
@@ -152,6 +153,11 @@ func (t *turn) lacks(c pick.Candidate) string {
 	if f := codec.Lacks(t.facts.Features, t.model(model)); f != 0 {
 		return "what the request uses: " + join(f.Names())
 	}
+	if t.facts.Op == dialect.Embeddings {
+		if space := t.space(); t.named(model) != space {
+			return "the model " + space + ": embeddings of another one are not comparable"
+		}
+	}
 	return ""
 }
 
@@ -164,6 +170,9 @@ func (t *turn) nobody(d pick.Decision) {
 	status, text := 503, "no candidate can serve this request"
 	if t.facts.Features != 0 {
 		text += "; it uses " + join(t.facts.Features.Names())
+	}
+	if t.facts.Op == dialect.Embeddings {
+		text += "; embeddings are asked of model " + strconv.Quote(t.space()) + " alone"
 	}
 	t.refuse("NoHealthyBackend", &chat.Error{Class: chat.Transient, Status: status, Type: "service_unavailable", Message: text})
 }

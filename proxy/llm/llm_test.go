@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/navehq/nave/api/expr"
 	"github.com/navehq/nave/api/table"
@@ -25,6 +26,7 @@ type exchange struct {
 	body    strings.Builder
 	started bool
 	ended   bool
+	endedAt time.Time
 }
 
 func (x *exchange) Context() context.Context     { return context.Background() }
@@ -32,7 +34,7 @@ func (x *exchange) Request() *message.Request    { return x.request }
 func (x *exchange) Started() bool                { return x.started }
 func (x *exchange) Write(p []byte) (int, error)  { return x.body.Write(p) }
 func (x *exchange) Flush() error                 { return nil }
-func (x *exchange) Finish(*message.Header) error { x.ended = true; return nil }
+func (x *exchange) Finish(*message.Header) error { x.ended, x.endedAt = true, time.Now(); return nil }
 func (x *exchange) Start(status int, h *message.Header, _ int64) error {
 	x.status, x.header, x.started = status, h.Clone(), true
 	return nil
@@ -46,6 +48,8 @@ type reply struct {
 	kind   string
 	body   string
 	breaks bool
+	// hangs keeps the connection open after the body.
+	hangs bool
 }
 
 // sender has each candidate answer by script, in order.
@@ -58,12 +62,13 @@ type sender struct {
 	paths   []string
 	done    []forward.Outcome
 	moves   []table.Trigger
+	needs   pick.Needs
 	// facts are those by which the members' own rules would be judged.
 	facts expr.Facts
 }
 
 func (s *sender) Decide(call *forward.Call, needs pick.Needs) pick.Decision {
-	s.facts = call.Facts
+	s.facts, s.needs = call.Facts, needs
 	var d pick.Decision
 	for _, c := range s.order {
 		if why := needs.Lacks(c.Candidate); why != "" {
@@ -87,7 +92,22 @@ func (b broken) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *sender) Send(_ context.Context, _ *forward.Call, to pick.Candidate, r *message.Request) (*message.Response, error) {
+// hanging ends only when nobody waits any more.
+type hanging struct {
+	io.Reader
+	ctx context.Context
+}
+
+func (h hanging) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	if err == io.EOF {
+		<-h.ctx.Done()
+		err = h.ctx.Err()
+	}
+	return n, err
+}
+
+func (s *sender) Send(ctx context.Context, _ *forward.Call, to pick.Candidate, r *message.Request) (*message.Response, error) {
 	s.sent = append(s.sent, to.Cluster)
 	s.paths, s.heads = append(s.paths, r.Target()), append(s.heads, r.Header)
 	if r.Body != nil {
@@ -103,6 +123,9 @@ func (s *sender) Send(_ context.Context, _ *forward.Call, to pick.Candidate, r *
 	var body io.Reader = strings.NewReader(got.body)
 	if got.breaks {
 		body = broken{body}
+	}
+	if got.hangs {
+		body = hanging{body, ctx}
 	}
 	resp.Body = io.NopCloser(body)
 	return resp, nil

@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -111,13 +112,20 @@ func caller(status int, message string) *chat.Error {
 	return &chat.Error{Class: chat.Caller, Status: status, Type: "invalid_request_error", Message: message}
 }
 
+// roomAtFirst is made for a body whose length is announced: announcing costs
+// a client nothing, so that more is made only as bytes come.
+const roomAtFirst = 64 << 10
+
 func readAll(r io.Reader, length int64) ([]byte, error) {
-	if length > 0 {
-		body := make([]byte, length)
-		_, err := io.ReadFull(r, body)
-		return body, err
+	if length <= 0 {
+		return io.ReadAll(io.LimitReader(r, maxRequest+1))
 	}
-	return io.ReadAll(io.LimitReader(r, maxRequest+1))
+	body := bytes.NewBuffer(make([]byte, 0, min(length, roomAtFirst)+bytes.MinRead))
+	n, err := body.ReadFrom(io.LimitReader(r, length))
+	if err == nil && n < length {
+		err = io.ErrUnexpectedEOF
+	}
+	return body.Bytes(), err
 }
 
 // list answers what models there are from what is declared; where nothing is,
@@ -186,6 +194,23 @@ func (t *turn) model(m *table.Model) string {
 		}
 	}
 	return target
+}
+
+// named is the model that a provider is asked for, by a deployment's name where
+// nothing else tells.
+func (t *turn) named(m *table.Model) string { return firstOf(t.model(m), m.Deployment, t.facts.Model) }
+
+// space is the model whose embeddings the declaration promises: its first one's.
+// Vectors of different models cannot be compared.
+func (t *turn) space() string {
+	for _, group := range t.call.Backend.Groups {
+		for i := range group {
+			if m := group[i].Model; m != nil && kindOf(m).Codec().Serves(dialect.Embeddings) {
+				return t.named(m)
+			}
+		}
+	}
+	return t.facts.Model
 }
 
 func join(names []string) string { return strings.Join(names, ", ") }

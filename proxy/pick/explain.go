@@ -98,12 +98,12 @@ func Explain(d Decision) string {
 func Offers(d Decision, v View) []latency.Offer {
 	var out []latency.Offer
 	for _, c := range d.Order {
-		h := v.Health(c.Key())
+		h := v.Health(c.Key(), "")
 		ok := c.Local
 		if !ok {
 			ok, _ = v.Reachable(c.Cluster)
 		}
-		if c.Group != d.Order[0].Group || h.Ejected || h.HalfOpen || !ok {
+		if c.Group != d.Order[0].Group || c.Ejected || h.Ejected || h.HalfOpen || !ok {
 			continue
 		}
 		out = offer(out, c, v)

@@ -181,7 +181,11 @@ func (o *ordering) reside(c Candidate, peer *table.Peer) string {
 // rank looks up what is believed of a candidate.
 func (o *ordering) rank(c Candidate) *ranked {
 	key := c.Key()
-	r := &ranked{Candidate: c, key: key, health: o.v.Health(key), load: o.v.InFlight(key)}
+	quota := ""
+	if o.needs.Quota != nil {
+		quota = o.needs.Quota(c)
+	}
+	r := &ranked{Candidate: c, key: key, health: o.v.Health(key, quota), load: o.v.InFlight(key)}
 	peer := o.v.Peer(c.Cluster)
 	if peer != nil {
 		r.region = peer.Region

@@ -32,9 +32,14 @@ func (v view) Cluster() string                  { return "east" }
 func (v view) Peer(c string) *table.Peer        { return v.peers[c] }
 func (v view) RTT(c string) pick.Estimate       { return estimate(v.rtt, c) }
 func (v view) FirstByte(k string) pick.Estimate { return estimate(v.first, k) }
-func (v view) Health(k string) pick.Health      { return v.health[k] }
-func (v view) InFlight(k string) int            { return v.load[k] }
-func (v view) Preferred(string) string          { return v.preferred }
+func (v view) Health(k, q string) pick.Health {
+	if h, out := v.health[q]; out {
+		return h
+	}
+	return v.health[k]
+}
+func (v view) InFlight(k string) int   { return v.load[k] }
+func (v view) Preferred(string) string { return v.preferred }
 func (v view) Reachable(c string) (bool, string) {
 	why, down := v.down[c]
 	return !down, why

@@ -53,7 +53,8 @@ type View interface {
 	RTT(cluster string) Estimate
 	// FirstByte is a candidate's own time to first byte, network excluded.
 	FirstByte(key string) Estimate
-	Health(key string) Health
+	// Health is a candidate's, as one that draws on the quota of that owner.
+	Health(key, quota string) Health
 	// Reachable is false while no link to the cluster works, with the reason.
 	Reachable(cluster string) (bool, string)
 	InFlight(key string) int
@@ -78,6 +79,9 @@ type Needs struct {
 	// Standing leaves orders (cordon, drain) out of account: it is not asked who
 	// is to serve, but who may know.
 	Standing bool
+	// Quota names the owner of the quota that a candidate draws on for this
+	// request, "" for its own; nil is its own for all.
+	Quota func(Candidate) string
 	// Explain writes the reasons of choices; rejections always have theirs.
 	Explain bool
 }

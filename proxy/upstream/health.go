@@ -27,6 +27,10 @@ const (
 	leastShare = 0.05
 )
 
+// maxOwners bounds the quotas that are told apart, since clients name models;
+// beyond it each candidate has one.
+const maxOwners = 1 << 16
+
 // sampleEvery is how often a candidate's time to first byte is taken: of many
 // requests a second, some are enough.
 const sampleEvery = 20 * time.Millisecond
@@ -95,7 +99,6 @@ type state struct {
 	well     time.Time // since when tries succeed; zero while out and untried
 	ramp     time.Time // since when its share grows; zero for none
 	failback table.Failback
-	quota    string
 	used     time.Time
 	sampled  time.Time // when a time to first byte was last taken
 }
@@ -119,17 +122,20 @@ func NewHealth(now func() time.Time, word func() uint64, r prometheus.Registerer
 	return h
 }
 
-// Of is what is believed of a candidate now.
-func (h *Health) Of(key string) pick.Health {
+// Of is what is believed of a candidate now; quota names the owner of the quota
+// that it draws on, "" for its own.
+func (h *Health) Of(key, quota string) pick.Health {
 	now := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, owner := range [...]string{quota, key} {
+		if until, ok := h.quotas[owner]; ok && now.Before(until) {
+			return pick.Health{Ejected: true, Until: until, Reason: "its quota " + candidate(owner) + " is used up"}
+		}
+	}
 	s := h.states[key]
 	if s == nil {
 		return pick.Health{Share: 1}
-	}
-	if until, ok := h.quotas[s.quota]; ok && s.quota != "" && now.Before(until) {
-		return pick.Health{Ejected: true, Until: until, Reason: "its quota " + s.quota + " is used up"}
 	}
 	if s.out {
 		if now.Before(s.until) || now.Before(s.probe) {
@@ -228,9 +234,6 @@ func (h *Health) Learn(key string, e Evidence) {
 	defer h.mu.Unlock()
 	s := h.state(key, now)
 	s.failback = e.Failback
-	if e.Quota != "" {
-		s.quota = e.Quota
-	}
 	switch {
 	case e.Failed == "":
 		if now.Sub(s.sampled) >= sampleEvery {
@@ -264,6 +267,9 @@ func (h *Health) Absent(key string, failback table.Failback) {
 }
 
 func (h *Health) succeed(key string, s *state, now time.Time) {
+	if s.out && now.Before(s.until) {
+		return // it was under way when the candidate was ejected
+	}
 	s.weight, s.limits = 0, 0
 	if !s.out {
 		if !s.ramp.IsZero() && now.Sub(s.ramp) >= s.failback.Ramp.Std() {
@@ -297,8 +303,11 @@ func (h *Health) refuse(key string, s *state, e Evidence, now time.Time) {
 		span = firstOut << min(s.limits, 20)
 	}
 	s.limits++
-	s.quota = cmp.Or(e.Quota, key)
-	h.quotas[s.quota] = later(h.quotas[s.quota], now.Add(min(span, longestOut)))
+	owner := cmp.Or(e.Quota, key)
+	if len(h.quotas) >= maxOwners {
+		owner = key
+	}
+	h.quotas[owner] = later(h.quotas[owner], now.Add(min(span, longestOut)))
 	h.out.WithLabelValues(candidate(key), string(table.OnRateLimit)).Inc()
 }
 

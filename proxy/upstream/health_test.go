@@ -115,7 +115,7 @@ func TestEjectionTakesEvidence(t *testing.T) {
 		for _, f := range c.failures {
 			h.Learn("k", upstream.Evidence{Failed: f, Failback: back})
 		}
-		if got := h.Of("k").Ejected; got != c.out {
+		if got := h.Of("k", "").Ejected; got != c.out {
 			t.Errorf("%s: ejected %v", name, got)
 		}
 	}
@@ -127,7 +127,7 @@ func TestEjectionsGrowAndAreCapped(t *testing.T) {
 		h.Learn("k", upstream.Evidence{Failed: table.OnConnect})
 		// A failure that was under way when it was ejected adds nothing.
 		h.Learn("k", upstream.Evidence{Failed: table.OnConnect})
-		if got := h.Of("k").Until.Sub(c.t); got != want*time.Second {
+		if got := h.Of("k", "").Until.Sub(c.t); got != want*time.Second {
 			t.Errorf("ejection %d: %v, want %v", i+1, got, want*time.Second)
 		}
 		c.pass(want * time.Second)
@@ -141,29 +141,29 @@ func TestReturn(t *testing.T) {
 		t.Error("claimed while ejected")
 	}
 	c.pass(time.Second)
-	if got := h.Of("k"); !got.HalfOpen {
+	if got := h.Of("k", ""); !got.HalfOpen {
 		t.Fatalf("after its time: %+v", got)
 	}
 	if !h.Claim("k") || h.Claim("k") {
 		t.Error("not exactly one request may try")
 	}
-	if got := h.Of("k"); !got.Ejected {
+	if got := h.Of("k", ""); !got.Ejected {
 		t.Errorf("while one tries: %+v", got)
 	}
 	for range 21 { // ten seconds of tries, the first at 0
 		h.Learn("k", upstream.Evidence{Failback: back})
 		c.pass(500 * time.Millisecond)
 	}
-	if got := h.Of("k"); got.Ejected || got.HalfOpen || got.Share > 0.1 {
+	if got := h.Of("k", ""); got.Ejected || got.HalfOpen || got.Share > 0.1 {
 		t.Errorf("after the window: %+v", got)
 	}
 	c.pass(5 * time.Second)
-	if got := h.Of("k").Share; got < 0.5 || got > 0.6 {
+	if got := h.Of("k", "").Share; got < 0.5 || got > 0.6 {
 		t.Errorf("half way up: %v", got)
 	}
 	c.pass(5 * time.Second)
 	h.Learn("k", upstream.Evidence{Failback: back})
-	if got := h.Of("k"); got.Share != 1 || got.Reason != "" {
+	if got := h.Of("k", ""); got.Share != 1 || got.Reason != "" {
 		t.Errorf("all the way: %+v", got)
 	}
 }
@@ -175,42 +175,70 @@ func TestAFailedTryBeginsTheWindowAnew(t *testing.T) {
 	h.Learn("k", upstream.Evidence{Failback: back})
 	c.pass(9 * time.Second)
 	h.Learn("k", upstream.Evidence{Failed: table.OnServer, Failback: back})
-	if got := h.Of("k"); !got.Ejected || got.Until.Sub(c.t) != 2*time.Second {
+	if got := h.Of("k", ""); !got.Ejected || got.Until.Sub(c.t) != 2*time.Second {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestQuotaIsItsOwners(t *testing.T) {
 	h, c := newHealth()
-	h.Learn("a", upstream.Evidence{Quota: "acct"})
-	h.Learn("b", upstream.Evidence{Quota: "acct"})
-	h.Learn("c", upstream.Evidence{Quota: "other"})
-	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, Quota: "acct", RetryAfter: 7 * time.Second})
-	for k, want := range map[string]bool{"a": true, "b": true, "c": false} {
-		if got := h.Of(k); got.Ejected != want {
-			t.Errorf("%s: %+v", k, got)
+	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, Quota: "acct/m", RetryAfter: 7 * time.Second})
+	for _, x := range []struct {
+		why, key, quota string
+		out             bool
+	}{
+		{"who was refused", "a", "acct/m", true},
+		{"another candidate of the account, never used", "b", "acct/m", true},
+		{"another model", "a", "acct/n", false},
+		{"another account", "c", "other/m", false},
+		{"who has a quota of its own", "d", "", false},
+	} {
+		if got := h.Of(x.key, x.quota); got.Ejected != x.out {
+			t.Errorf("%s: %+v", x.why, got)
 		}
 	}
 	c.pass(7 * time.Second)
-	if got := h.Of("a"); got.Ejected || got.Share != 1 {
+	if got := h.Of("a", "acct/m"); got.Ejected || got.Share != 1 {
 		t.Errorf("after Retry-After: %+v", got)
 	}
 	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, RetryAfter: time.Hour})
-	if got := h.Of("a").Until.Sub(c.t); got != 300*time.Second {
-		t.Errorf("an hour is capped: %v", got)
+	if got := h.Of("a", "acct/n").Until.Sub(c.t); got != 300*time.Second {
+		t.Errorf("its own quota, an hour is capped: %v", got)
+	}
+}
+
+func TestASuccessWhileEjectedIsOld(t *testing.T) {
+	h, c := newHealth()
+	for range 6 { // the last one is out for 32 s
+		h.Learn("k", upstream.Evidence{Failed: table.OnConnect, Failback: back})
+		if got := h.Of("k", "").Until.Sub(c.t); got < 32*time.Second {
+			c.pass(got)
+		}
+	}
+	until := h.Of("k", "").Until
+	for c.t.Before(until) { // answers to what was sent before, over more than the window
+		h.Learn("k", upstream.Evidence{Failback: back})
+		if got := h.Of("k", ""); !got.Ejected || !got.Until.Equal(until) {
+			t.Fatalf("%v before its return: %+v", until.Sub(c.t), got)
+		}
+		c.pass(4 * time.Second)
+	}
+	h.Learn("k", upstream.Evidence{Failback: back})
+	if got := h.Of("k", ""); !got.HalfOpen {
+		t.Errorf("the window has only begun: %+v", got)
 	}
 }
 
 func TestAbsentReturnsByTheWindow(t *testing.T) {
 	h, c := newHealth()
 	h.Absent("k", back)
-	if got := h.Of("k"); !got.HalfOpen {
+	if got := h.Of("k", ""); !got.HalfOpen {
 		t.Errorf("reachable again: %+v", got)
 	}
 	h.Learn("k", upstream.Evidence{Failback: back})
 	c.pass(10 * time.Second)
 	h.Learn("k", upstream.Evidence{Failback: back})
-	if got := h.Of("k"); got.HalfOpen || got.Ejected {
+	if got := h.Of("k", ""); got.HalfOpen || got.Ejected {
 		t.Errorf("after the window: %+v", got)
 	}
 }

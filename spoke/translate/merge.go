@@ -174,6 +174,13 @@ func (s *schema) siteInstance(l *derive.Look, site ref, d *declaration, group in
 	default:
 		i.Closed = policies.sections[m.member.Name]
 	}
+	auth := m.auth
+	if auth == nil {
+		auth, _ = policies.auth(m.member.Name, site)
+	}
+	if auth != nil && auth.Passthrough != nil {
+		i.Auth = &table.Auth{Kind: table.AuthPassthrough}
+	}
 	return i
 }
 

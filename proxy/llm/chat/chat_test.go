@@ -45,7 +45,8 @@ func TestClientStatus(t *testing.T) {
 		{"our key is none of the client's business", chat.Error{Class: chat.Credential, Status: 401}, 502},
 		{"model", chat.Error{Class: chat.ModelGone, Status: 410}, 404},
 		{"the caller's fault", chat.Error{Class: chat.Caller, Status: 422}, 422},
-		{"forbidden by the provider's policy", chat.Error{Class: chat.Caller, Status: 403}, 400},
+		{"the caller may not", chat.Error{Class: chat.Caller, Status: 403}, 403},
+		{"the caller's own key", chat.Error{Class: chat.Caller, Status: 401}, 401},
 	} {
 		if got := tc.e.ClientStatus(); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.why, got, tc.want)

@@ -83,7 +83,7 @@ func (e *Error) ClientStatus() int {
 	case ModelGone:
 		return 404
 	case Caller:
-		if e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 403 {
+		if e.Status >= 400 && e.Status < 500 {
 			return e.Status
 		}
 		return 400

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,7 +139,7 @@ func (d *detail) words() string {
 
 var (
 	quotaPhrases = []string{
-		"insufficient_quota", "credit balance", "billing_hard_limit", "exceeded your current quota",
+		"insufficient_quota", "your credit balance", "billing_hard_limit", "exceeded your current quota",
 		"insufficient balance", "insufficient credits", "billing_not_active", "account_deactivated", "payment required",
 		"billing_error",
 	}
@@ -173,22 +174,42 @@ func contains(words string, phrases []string) bool {
 	return false
 }
 
+// quotes tells whether an error is about the request, so that its message may
+// quote whatever the caller wrote.
+func (d *detail) quotes(status int) bool {
+	if status == 0 {
+		return contains(strings.ToLower(d.Type+" "+d.Code), callerPhrases)
+	}
+	return status >= 400 && status < 500 && status != 402 && status != 429
+}
+
+// says tells whether the provider itself says one of the phrases. Where it may
+// quote the caller, only the message's beginning is surely its own.
+func (d *detail) says(status int, phrases []string) bool {
+	if !d.quotes(status) {
+		return contains(d.words(), phrases)
+	}
+	message := strings.ToLower(clip(d.Message, maxWord))
+	return contains(strings.ToLower(d.Type+" "+d.Code), phrases) ||
+		slices.ContainsFunc(phrases, func(p string) bool { return strings.HasPrefix(message, p) })
+}
+
 // class decides. Quota comes before rate limit, since providers report both by
 // 429; a filter or the context's length before phrases that they may quote.
 func (d *detail) class(status int) chat.Class {
 	w := d.words()
 	switch {
-	case status == 402 || contains(w, quotaPhrases):
+	case status == 402 || d.says(status, quotaPhrases):
 		return chat.Quota
 	case status == 429:
 		return chat.RateLimit
 	case status < 500 && (contains(w, contextPhrases) || contains(w, filterPhrases)):
 		return chat.Caller
-	case contains(w, ratePhrases):
+	case d.says(status, ratePhrases):
 		return chat.RateLimit
-	case contains(w, gonePhrases):
+	case d.says(status, gonePhrases):
 		return chat.ModelGone
-	case status == 401 || status < 500 && contains(w, keyPhrases):
+	case status == 401 || status < 500 && d.says(status, keyPhrases):
 		return chat.Credential
 	}
 	return byStatus(status, w)
