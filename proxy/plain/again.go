@@ -24,14 +24,17 @@ func (t *trip) again(from pick.Candidate, resp *message.Response, err error, why
 	}
 	switch {
 	case t.declared(resp, err, why):
+		// The route's number is its own: where the failover policy's is used up, the
+		// same candidate is asked again.
 		t.tries++
-		if t.at+1 < len(t.order) && !t.p.sender.Move(t.call, from, why) {
-			return false
+		if t.at+1 == len(t.order) {
+			t.at = 0
+		} else if t.p.sender.Move(t.call, from, why) {
+			t.at++
 		}
 		if !t.pause(t.call.Retry.Backoff.Std()) {
 			return false
 		}
-		t.at = (t.at + 1) % len(t.order)
 	case why != "" && t.at+1 < len(t.order) && t.movable(resp, err):
 		if !t.p.sender.Move(t.call, from, why) {
 			return false
