@@ -279,7 +279,7 @@ func TestReturnBySteps(t *testing.T) {
 		share float64
 	}{{0, 0.01}, {9999 * time.Millisecond, 0.01}, {time.Millisecond, 0.02}, {9 * time.Second, 0.02}, {time.Second, 1}} {
 		c.pass(x.after)
-		if got := h.Of("k"); got.Share != x.share || got.HalfOpen || got.Ejected {
+		if got := h.Of("k", ""); got.Share != x.share || got.HalfOpen || got.Ejected {
 			t.Errorf("after %s more: %+v, want a share of %v", x.after, got, x.share)
 		}
 	}
@@ -291,7 +291,7 @@ func TestSteeredTrafficLearnsByItself(t *testing.T) {
 	r := prometheus.NewRegistry()
 	h := upstream.NewHealth(time.Now, middle, r)
 	h.Learn("k"+upstream.Steered+"a policy", upstream.Evidence{Failed: table.OnConnect, Failback: back})
-	if h.Of("k").Ejected || !h.Of("k"+upstream.Steered+"a policy").Ejected {
+	if h.Of("k", "").Ejected || !h.Of("k"+upstream.Steered+"a policy", "").Ejected {
 		t.Error("what one route's policy sets aside is set aside for others too, or not at all")
 	}
 	h.Learn("k", upstream.Evidence{Failback: back})
