@@ -156,7 +156,10 @@ func (p *Proxy) openTraffic() {
 		Upstream: up, Health: upstream.NewHealth(p.deps.Now, randomWord, p.deps.Registry), Observer: p.observer,
 		Link: p.paths, Now: p.deps.Now, Registerer: p.deps.Registry,
 	})
-	p.models = llm.New(llm.Options{Sender: p.forwarder, Azure: azure.New(p.tokenClient()), Log: p.deps.Log, Now: p.deps.Now})
+	p.models = llm.New(llm.Options{
+		Sender: p.forwarder, Azure: azure.New(p.tokenClient()), Log: p.deps.Log, Now: p.deps.Now,
+		Reachable: func(cluster string) bool { ok, _ := p.paths.Reachable(cluster); return ok },
+	})
 	p.tools = mcp.New(mcp.Options{Sender: p.forwarder, Proxy: p.opts.ID, Version: version.Version, Log: p.deps.Log, Metrics: p.deps.Registry, Now: p.deps.Now, Find: p.find})
 	p.forwarder.Protocol(table.BackendHTTP, plain.New(p.forwarder))
 	p.forwarder.Protocol(table.BackendAI, p.models)

@@ -215,6 +215,8 @@ func (a *attempt) unsent(ctx context.Context, err error) (table.Trigger, bool) {
 		why = table.OnDNS
 	case ctx.Err() != nil && a.ctx.Err() == nil, e != nil && e.Timeout:
 		why, status = table.OnTimeout, 504
+	case a.byLink(err):
+		a.links++
 	}
 	return a.broken(why, status, err)
 }

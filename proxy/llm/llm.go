@@ -29,6 +29,8 @@ const maxRequest = 32 << 20
 // Options of an LLM. Sender is required.
 type Options struct {
 	Sender forward.Sender
+	// Reachable tells whether a link to a cluster works; nil waits for none.
+	Reachable func(cluster string) bool
 	// Azure gives tokens for Azure's ambient identity; nil has none.
 	Azure Tokens
 	Log   *slog.Logger
@@ -68,6 +70,8 @@ type turn struct {
 	order []pick.Choice
 	// last is the failure that the client is told if nobody is left.
 	last *chat.Error
+	// links counts the attempts of a round that failed by the link.
+	links int
 }
 
 // Serve carries a call.
@@ -113,25 +117,45 @@ func (t *turn) Fact(name string) (any, bool) {
 	return nil, false
 }
 
-// try goes through the candidates until one has answered or none is left.
+// try goes through the candidates until one has answered or none is left. Where
+// all that failed were links, it waits for one of them and asks anew.
 func (t *turn) try() {
-	d := t.m.opts.Sender.Decide(t.call, pick.Needs{Lacks: t.lacks, Quota: t.owner})
-	if t.order = d.Order; len(t.order) == 0 {
-		t.nobody(d)
-		return
+	until := t.m.opts.Now().Add(patience)
+	for range rounds {
+		d := t.m.opts.Sender.Decide(t.call, pick.Needs{Lacks: t.lacks, Quota: t.owner})
+		if t.order = d.Order; len(t.order) == 0 {
+			t.nobody(d)
+			return
+		}
+		over, cut := t.round()
+		if over {
+			return
+		}
+		if !cut || !t.regain(until) {
+			break
+		}
 	}
+	t.refuse("UpstreamFailure", t.last)
+}
+
+// round asks the candidates in their order. It is over when the client has been
+// told something, cut where links failed and nothing but connections did.
+func (t *turn) round() (over, cut bool) {
+	t.links = 0
+	connections := true
 	for i := range t.order {
 		to := t.order[i].Candidate
 		why, answered := t.attempt(to)
 		if answered {
-			return
+			return true, false
 		}
+		connections = connections && why == table.OnConnect
 		// Who holds what the request refers to is not left.
 		if len(t.facts.State) > 0 || i+1 == len(t.order) || !t.triggers(why) || !t.m.opts.Sender.Move(t.call, to, why) {
 			break
 		}
 	}
-	t.refuse("UpstreamFailure", t.last)
+	return false, connections && t.links > 0
 }
 
 // triggers tells whether the policy moves a call on for why.

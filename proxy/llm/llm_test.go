@@ -63,6 +63,8 @@ type sender struct {
 	done    []forward.Outcome
 	moves   []table.Trigger
 	needs   pick.Needs
+	// back is when links work again.
+	back time.Time
 	// facts are those by which the members' own rules would be judged.
 	facts expr.Facts
 }
@@ -115,6 +117,9 @@ func (s *sender) Send(ctx context.Context, _ *forward.Call, to pick.Candidate, r
 		s.bodies = append(s.bodies, string(body))
 	}
 	got := s.replies[to.Cluster]
+	if !to.Local && !s.reachable(to.Cluster) {
+		got = reply{err: errRefused}
+	}
 	if got.err != nil {
 		return nil, got.err
 	}
@@ -130,6 +135,8 @@ func (s *sender) Send(ctx context.Context, _ *forward.Call, to pick.Candidate, r
 	resp.Body = io.NopCloser(body)
 	return resp, nil
 }
+
+func (s *sender) reachable(string) bool { return !time.Now().Before(s.back) }
 
 func (s *sender) Done(_ *forward.Call, _ pick.Candidate, o forward.Outcome) {
 	s.done = append(s.done, o)
@@ -178,7 +185,13 @@ func serve(t *testing.T, s *sender, path, body string, change ...func(*forward.C
 	for _, f := range change {
 		f(call)
 	}
-	llm.New(llm.Options{Sender: s}).Serve(context.Background(), call)
+	ctx := x.Context()
+	if call.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, call.Timeout)
+		defer cancel()
+	}
+	llm.New(llm.Options{Sender: s, Reachable: s.reachable}).Serve(ctx, call)
 	return x, rec
 }
 
