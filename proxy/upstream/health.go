@@ -99,6 +99,7 @@ type state struct {
 	well     time.Time // since when tries succeed; zero while out and untried
 	ramp     time.Time // since when its share grows; zero for none
 	failback table.Failback
+	limited  time.Time // until when a quota that refused it is left alone
 	used     time.Time
 	sampled  time.Time // when a time to first byte was last taken
 }
@@ -307,7 +308,8 @@ func (h *Health) refuse(key string, s *state, e Evidence, now time.Time) {
 	if len(h.quotas) >= maxOwners {
 		owner = key
 	}
-	h.quotas[owner] = later(h.quotas[owner], now.Add(min(span, longestOut)))
+	s.limited = later(h.quotas[owner], now.Add(min(span, longestOut)))
+	h.quotas[owner] = s.limited
 	h.out.WithLabelValues(candidate(key), string(table.OnRateLimit)).Inc()
 }
 

@@ -26,8 +26,8 @@ func (h *Health) enter(key string, to standing) {
 
 // standing is where a candidate is now; h.mu is held.
 func (h *Health) standing(s *state, now time.Time) standing {
-	switch until, limited := h.quotas[s.quota]; {
-	case s.quota != "" && limited && now.Before(until), s.absent, s.out && now.Before(s.until):
+	switch {
+	case now.Before(s.limited), s.absent, s.out && now.Before(s.until):
 		return ejected
 	case s.out:
 		return halfOpen
