@@ -24,15 +24,11 @@ import (
 	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/console"
-	"github.com/navehq/nave/hub/platform"
 	"github.com/navehq/nave/hub/rehearse"
 )
 
-// Bounds of what the API takes: bytes of a body, and the life of an order.
-const (
-	maxBody = 64 << 10
-	maxLife = 366 * 24 * time.Hour
-)
+// maxBody bounds the bytes of a body that the API takes.
+const maxBody = 64 << 10
 
 // errRequest is the cause where a request says nothing that can be done.
 var errRequest = errors.New("cannot be read as a request")
@@ -140,7 +136,7 @@ func answer(w http.ResponseWriter, v any, err error) {
 	if err != nil {
 		code := http.StatusConflict
 		switch {
-		case errors.Is(err, rehearse.ErrUnknown), errors.Is(err, errNoSpoke):
+		case errors.Is(err, rehearse.ErrUnknown), errors.Is(err, errNoSpoke), errors.Is(err, errNoCluster), errors.Is(err, errNoBackend):
 			code = http.StatusNotFound
 		case errors.Is(err, errRequest):
 			code = http.StatusBadRequest
@@ -182,48 +178,7 @@ func (h *Hub) revoke(r *http.Request, d *audit.Entry) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]string{"revoked": ids}, nil
-}
-
-// takeOrder does what a person orders.
-func (h *Hub) takeOrder(r *http.Request, d *audit.Entry) (any, error) {
-	d.What = "order"
-	var o struct {
-		Verb    string `json:"verb"`
-		Cluster string `json:"cluster"`
-		Why     string `json:"why"`
-		Who     string `json:"who"`
-		Seconds int    `json:"seconds"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
-		return nil, fmt.Errorf("read the order: %w: %w", errRequest, err)
-	}
-	d.What, d.On, d.Who, d.Why = o.Verb, o.Cluster, o.Who, o.Why
-	if o.Seconds < 0 || int64(o.Seconds) > int64(maxLife/time.Second) {
-		return nil, fmt.Errorf("read the order: %w: %d seconds are none that an order can last", errRequest, o.Seconds)
-	}
-	life := time.Duration(o.Seconds) * time.Second
-	if life > 0 {
-		d.Until = h.deps.Now().Add(life)
-	}
-	done := map[string]string{"done": o.Verb}
-	switch o.Verb {
-	case "cordon":
-		return done, h.platform.Order(platform.Person, v1alpha1.OperationCordon, o.Cluster, o.Who, o.Why, life)
-	case "drain":
-		return done, h.platform.Order(platform.Person, v1alpha1.OperationDrain, o.Cluster, o.Who, o.Why, life)
-	case "uncordon":
-		return done, h.platform.Recall(platform.Person, o.Cluster, v1alpha1.OperationCordon, v1alpha1.OperationDrain)
-	case "undrain":
-		return done, h.platform.Recall(platform.Person, o.Cluster, v1alpha1.OperationDrain)
-	case "freeze":
-		return done, h.platform.Order(platform.Person, v1alpha1.OperationFreeze, "", o.Who, o.Why, life)
-	case "unfreeze":
-		return done, h.platform.Recall(platform.Person, "", v1alpha1.OperationFreeze)
-	case "confirm":
-		return done, h.board.Confirm(o.Cluster)
-	}
-	return nil, fmt.Errorf("order %q: %w: it is none of cordon, uncordon, drain, undrain, freeze, unfreeze, confirm", o.Verb, errRequest)
+	return map[string]any{"cluster": d.On, "revoked": ids}, nil
 }
 
 func (h *Hub) makeToken(r *http.Request, d *audit.Entry) (any, error) {
@@ -238,37 +193,6 @@ func (h *Hub) makeToken(r *http.Request, d *audit.Entry) (any, error) {
 	d.Who, d.On = ask.Who, ask.Cluster
 	token, err := h.authority.CreateToken(ask.Cluster, time.Hour)
 	return map[string]string{"token": token}, err
-}
-
-// explain asks the proxies of a cluster, or of all.
-func (h *Hub) explain(ctx context.Context, backend, from string) ([]report.Explanation, error) {
-	body, err := json.Marshal(map[string]string{"backend": backend})
-	if err != nil {
-		return nil, err
-	}
-	var out []report.Explanation
-	last := fmt.Errorf("cluster %q %w", from, errNoSpoke)
-	for _, c := range h.board.Clusters() {
-		if from != "" && c.Name != from {
-			continue
-		}
-		data, err := h.askSpoke(ctx, c.Name, "explain", body)
-		if err != nil {
-			last = err
-			continue
-		}
-		e := report.Explanation{Cluster: c.Name}
-		if err := json.Unmarshal(data, &e); err != nil {
-			last = err
-			continue
-		}
-		e.Cluster = c.Name
-		out = append(out, e)
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("explain backend %q: nobody can: %w", backend, last)
-	}
-	return out, nil
 }
 
 func (h *Hub) latency() []report.Path {
@@ -301,10 +225,7 @@ func (h *Hub) status() report.Status {
 	}
 	h.dates.fill(s.Gateways, h.deps.Now())
 	for _, o := range h.platform.Orders() {
-		x := report.Order{Kind: string(o.Spec.Kind), Cluster: string(o.Spec.Cluster), Who: o.Spec.Who, Why: o.Spec.Why, Since: o.CreationTimestamp.Time}
-		if o.Spec.ExpiresAt != nil {
-			x.Expires = o.Spec.ExpiresAt.Time
-		}
+		x := shownOrder(o)
 		for _, c := range s.Clusters {
 			if o.Spec.Kind == v1alpha1.OperationDrain && c.Name == x.Cluster && c.Drain != nil {
 				x.Conditions = report.Completion(*c.Drain)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +133,7 @@ func TestReadingIsFreeAndWritingNeedsTheToken(t *testing.T) {
 		{"a drill's preview", "GET", "/api/v1/drills/lose-west/preview", "", nil, 200},
 		{"a drill that there is not", "GET", "/api/v1/drills/none/report", "", nil, 404},
 		{"a cluster that there is not", "GET", "/api/v1/explain?backend=b&from=none", "", nil, 404},
+		{"no backend", "GET", "/api/v1/explain", "", nil, 400},
 		{"a cluster that is not connected", "GET", "/api/v1/explain?backend=b", "", nil, 409},
 		{"what there is not", "GET", "/api/v1/none", "", nil, 404},
 		{"another method", "DELETE", "/api/v1/status", "", right, 405},
@@ -146,7 +148,11 @@ func TestReadingIsFreeAndWritingNeedsTheToken(t *testing.T) {
 
 		{"an order", "POST", "/api/v1/orders", `{"verb":"cordon","cluster":"west","who":"a","why":"test","seconds":60}`, right, 200},
 		{"its end", "POST", "/api/v1/orders", `{"verb":"uncordon","cluster":"west","who":"a"}`, right, 200},
-		{"an order for a cluster that there is not", "POST", "/api/v1/orders", `{"verb":"cordon","cluster":"none"}`, right, 409},
+		{"an order for a cluster that there is not", "POST", "/api/v1/orders", `{"verb":"cordon","cluster":"none"}`, right, 404},
+		{"the end of an order for a cluster that there is not", "POST", "/api/v1/orders", `{"verb":"uncordon","cluster":"none"}`, right, 404},
+		{"a confirmation for a cluster that there is not", "POST", "/api/v1/orders", `{"verb":"confirm","cluster":"none"}`, right, 404},
+		{"an end of a drill that there is not", "POST", "/api/v1/drills/none/abort", "", right, 404},
+		{"a drill that nobody can survive", "POST", "/api/v1/drills/lose-west/start", "", right, 409},
 		{"a confirmation of nothing", "POST", "/api/v1/orders", `{"verb":"confirm","cluster":"west"}`, right, 409},
 		{"a join token", "POST", "/api/v1/tokens", `{"cluster":"west"}`, right, 200},
 		{"a join token for no name", "POST", "/api/v1/tokens", `{"cluster":"../.."}`, right, 409},
@@ -193,6 +199,8 @@ func TestGarbageIsRefusedAndChangesNothing(t *testing.T) {
 	}
 	for _, body := range []string{
 		`{"verb":"melt","cluster":"west"}`, `{"verb":"CORDON","cluster":"west"}`,
+		`{"verb":"cordon"}`, `{"verb":"cordon","cluster":""}`, `{"verb":"uncordon"}`, `{"verb":"confirm"}`, `{"verb":"freeze","cluster":"west"}`,
+		`{"verb":"uncordon","cluster":"west","seconds":5}`, `{"verb":"cordon","cluster":"west","seconds":0}`, `{"verb":"cordon","cluster":"west","seconds":0.5}`,
 		`{"verb":"cordon","cluster":"west","seconds":-1}`, `{"verb":"cordon","cluster":"west","seconds":9223372036}`, `{"verb":"cordon","cluster":"west","seconds":1e300}`,
 	} {
 		if code, answer := c.ask("POST", "/api/v1/orders", body, "Authorization", "Bearer "+c.token); code != 400 {
@@ -202,6 +210,43 @@ func TestGarbageIsRefusedAndChangesNothing(t *testing.T) {
 	var s report.Status
 	if _, body := c.ask("GET", "/api/v1/status", ""); json.Unmarshal([]byte(body), &s) != nil || len(s.Orders) != 0 || s.Clusters[0].State != "Ready" {
 		t.Errorf("after garbage the fleet is %+v", s)
+	}
+}
+
+// TestWhatAnOrderCameTo: the answer tells what is so, and what was so before.
+func TestWhatAnOrderCameTo(t *testing.T) {
+	c := start(t, t.TempDir())
+	for _, x := range []struct {
+		order, state string
+		ended        []string
+	}{
+		{`{"verb":"uncordon","cluster":"west"}`, "Ready", nil},
+		{`{"verb":"cordon","cluster":"west","who":"ann","why":"patching","seconds":60}`, "Cordoned", nil},
+		{`{"verb":"cordon","cluster":"west","who":"ben"}`, "Cordoned", []string{"Cordon of ann"}},
+		{`{"verb":"drain","cluster":"west","who":"cid"}`, "Draining", nil},
+		{`{"verb":"undrain","cluster":"west"}`, "Cordoned", []string{"Drain of cid"}},
+		{`{"verb":"uncordon","cluster":"west"}`, "Ready", []string{"Cordon of ben"}},
+		{`{"verb":"freeze","who":"ann"}`, "Frozen", nil},
+		{`{"verb":"unfreeze"}`, "Enabled", []string{"Freeze of ann"}},
+	} {
+		code, body := c.ask("POST", "/api/v1/orders", x.order, "Authorization", "Bearer "+c.token)
+		var done report.Done
+		if err := json.Unmarshal([]byte(body), &done); err != nil || code != 200 {
+			t.Fatalf("%s: %d %s", x.order, code, body)
+		}
+		var ended []string
+		for _, o := range done.Ended {
+			ended = append(ended, o.Kind+" of "+o.Who)
+		}
+		if done.State != x.state || !slices.Equal(ended, x.ended) || !strings.Contains(x.order, `"`+done.Done+`"`) {
+			t.Errorf("%s came to %s", x.order, body)
+		}
+		if left := time.Until(done.Until); strings.Contains(x.order, "seconds") != (left > 50*time.Second && left <= time.Minute && done.Why == "patching") {
+			t.Errorf("%s holds until %s (%s)", x.order, done.Until, done.Why)
+		}
+	}
+	if code, body := c.ask("POST", "/api/v1/orders", `{"verb":"uncordon","cluster":"mars"}`, "Authorization", "Bearer "+c.token); code != 404 || !strings.Contains(body, "no such cluster; there are: west") {
+		t.Errorf("a cluster that there is not: %d %s", code, body)
 	}
 }
 

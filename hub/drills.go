@@ -74,14 +74,11 @@ func (h *Hub) findDrill(name string) (*v1alpha1.Drill, bool) {
 }
 
 func (h *Hub) drillFacts() drill.Facts {
-	f := drill.Facts{Supervised: h.supervisor.Load() != nil}
+	f := drill.Facts{Supervised: h.supervisor.Load() != nil, Frozen: h.platform.Frozen()}
 	for _, m := range h.board.Members() {
 		f.Clusters = append(f.Clusters, drill.ClusterFact{
 			Name: m.Cluster.Name, Region: m.Cluster.Region, Lease: m.Lease, State: m.Cluster.State, Proxies: readyProxies(m),
 		})
-	}
-	for _, o := range h.platform.Orders() {
-		f.Frozen = f.Frozen || o.Spec.Kind == v1alpha1.OperationFreeze
 	}
 	return f
 }
@@ -115,9 +112,11 @@ func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why st
 	}()
 	switch mode {
 	case v1alpha1.DrillModeCordon:
-		return h.platform.Order(platform.Drill, v1alpha1.OperationCordon, cluster, byDrill, why, life)
+		_, err = h.platform.Order(platform.Drill, v1alpha1.OperationCordon, cluster, byDrill, why, life)
+		return err
 	case v1alpha1.DrillModeDrain:
-		return h.platform.Order(platform.Drill, v1alpha1.OperationDrain, cluster, byDrill, why, life)
+		_, err = h.platform.Order(platform.Drill, v1alpha1.OperationDrain, cluster, byDrill, why, life)
+		return err
 	case v1alpha1.DrillModeKill:
 		return h.supervise(ctx, "process/kill", cluster, life)
 	}
@@ -130,9 +129,11 @@ func (h *Hub) restore(ctx context.Context, mode v1alpha1.DrillMode, cluster stri
 	}()
 	switch mode {
 	case v1alpha1.DrillModeCordon:
-		return h.platform.Recall(platform.Drill, cluster, v1alpha1.OperationCordon)
+		_, err = h.platform.Recall(platform.Drill, cluster, v1alpha1.OperationCordon)
+		return err
 	case v1alpha1.DrillModeDrain:
-		return h.platform.Recall(platform.Drill, cluster, v1alpha1.OperationDrain)
+		_, err = h.platform.Recall(platform.Drill, cluster, v1alpha1.OperationDrain)
+		return err
 	case v1alpha1.DrillModeKill:
 		return h.supervise(ctx, "process/restart", cluster, 0)
 	}

@@ -70,7 +70,7 @@ func TestADrillsOrderIsItsOwn(t *testing.T) {
 		if o := h.platform.Orders()[0]; o.Spec.ExpiresAt == nil || time.Until(o.Spec.ExpiresAt.Time) > time.Minute {
 			t.Errorf("%s: the order ends at %v", mode, o.Spec.ExpiresAt)
 		}
-		if err := h.platform.Order(platform.Person, kind, "west", "ann", "I must mend it", 0); err != nil {
+		if _, err := h.platform.Order(platform.Person, kind, "west", "ann", "I must mend it", 0); err != nil {
 			t.Fatal(err)
 		}
 		expect("both", "ann", byDrill)
@@ -79,7 +79,7 @@ func TestADrillsOrderIsItsOwn(t *testing.T) {
 		}
 		expect("the drill is over", "ann")
 		lose()
-		if err := h.platform.Recall(platform.Person, "west", kind); err != nil {
+		if _, err := h.platform.Recall(platform.Person, "west", kind); err != nil {
 			t.Fatal(err)
 		}
 		expect("a person took it back")

@@ -1,7 +1,6 @@
 package spoke
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -37,15 +36,5 @@ func TestOneIsBelievedOfWhatManyMeasure(t *testing.T) {
 	}
 	if list := b.list(); len(list) != 1 || list[0].To != "east" {
 		t.Errorf("believed are %+v", list)
-	}
-}
-
-func TestShortNames(t *testing.T) {
-	for whole, want := range map[string][]string{
-		"AgentgatewayBackend ns/b": {"ns/b", "b"}, "Service ns/web:80": {"ns/web:80", "web:80"}, "b": {"", ""},
-	} {
-		if got := shortNames(whole); !slices.Equal(got, want) {
-			t.Errorf("%q is called %q, want %q", whole, got, want)
-		}
 	}
 }

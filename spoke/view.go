@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/objects"
@@ -67,7 +66,10 @@ func (v view) Latency() []report.Path {
 
 // Explain implements answer.Fleet.
 func (v view) Explain(ctx context.Context, backend string) ([]report.Explanation, error) {
-	tables := v.s.desk.backends(backend)
+	tables, err := v.s.desk.backends(backend)
+	if err != nil {
+		return nil, err
+	}
 	var out []report.Explanation
 	var failed error
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
@@ -110,28 +112,22 @@ func (d *desk) known() (peers []*assignment.Peer, statuses []*assignment.Status,
 	return peers, statuses, problems
 }
 
-// backends lists the tables that hold a backend of that name, whole or its last
-// part, with its whole name.
-func (d *desk) backends(name string) map[string]string {
+// backends lists the tables that hold the backend of a name, with its whole name.
+func (d *desk) backends(name string) (map[string]string, error) {
 	t := *d.current.Load()
 	out := map[string]string{}
 	for _, tableName := range t.Tables() {
 		tab, _, _ := t.Table(tableName)
-		for b := range table.Each[*table.Backend](tab) {
-			if b.Name == name || slices.Contains(shortNames(b.Name), name) {
-				out[tableName] = b.Name
-			}
+		b, err := table.Called(tab, name)
+		if errors.Is(err, table.ErrNoBackend) {
+			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		out[tableName] = b.Name
 	}
-	return out
-}
-
-// shortNames are the names by which people call a backend: without its kind,
-// and without its namespace.
-func shortNames(name string) []string {
-	_, rest, _ := strings.Cut(name, " ")
-	_, last, _ := strings.Cut(rest, "/")
-	return []string{rest, last}
+	return out, nil
 }
 
 // answer answers the hub's questions.

@@ -113,6 +113,19 @@ type Order struct {
 	Conditions json.RawMessage `json:"conditions,omitempty"`
 }
 
+// Done is what an order came to.
+type Done struct {
+	// Done is the verb that was ordered: cordon, uncordon, freeze.
+	Done    string `json:"done"`
+	Cluster string `json:"cluster,omitempty"`
+	// State is the cluster's now, or the fleet's automation's.
+	State string    `json:"state"`
+	Why   string    `json:"why,omitempty"`
+	Until time.Time `json:"until,omitzero"`
+	// Ended are the orders that this one replaced or took back.
+	Ended []Order `json:"ended"`
+}
+
 // Ordered is what a person or automation ordered, obeyed or refused.
 type Ordered struct {
 	At   time.Time `json:"at"`

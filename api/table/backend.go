@@ -1,5 +1,11 @@
 package table
 
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
 // BackendKind is what a backend's traffic is.
 type BackendKind string
 
@@ -30,6 +36,46 @@ type Backend struct {
 	Failover Failover `json:"failover,omitzero"`
 	// Closed answers 500 and says why.
 	Closed string `json:"closed,omitempty"`
+}
+
+// The causes for which a name means no backend.
+var (
+	ErrNoBackend    = errors.New("there is no such backend")
+	ErrManyBackends = errors.New("several backends have this name; say which")
+)
+
+// Called is the backend that people mean by a name: the whole one, or that without
+// its kind, or without its namespace besides, where no other is nearer.
+func Called(t Table, name string) (*Backend, error) {
+	if b := Find[*Backend](t, name); b != nil {
+		return b, nil
+	}
+	var near, far []*Backend
+	for b := range Each[*Backend](t) {
+		_, rest, _ := strings.Cut(b.Name, " ")
+		_, last, _ := strings.Cut(rest, "/")
+		switch {
+		case name == "":
+		case name == rest:
+			near = append(near, b)
+		case name == last:
+			far = append(far, b)
+		}
+	}
+	if len(near) == 0 {
+		near = far
+	}
+	switch len(near) {
+	case 0:
+		return nil, fmt.Errorf("find backend %q: %w", name, ErrNoBackend)
+	case 1:
+		return near[0], nil
+	}
+	var names []string
+	for _, b := range near {
+		names = append(names, b.Name)
+	}
+	return nil, fmt.Errorf("find backend %q: %w: %s", name, ErrManyBackends, strings.Join(names, ", "))
 }
 
 // ID is backend and the name.

@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,26 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
+
+// People call a backend by the last parts of its name, and the nearest counts.
+func TestCalled(t *testing.T) {
+	tab := table.New()
+	for _, name := range []string{"AgentgatewayBackend a/x", "AgentgatewayBackend b/x", "AgentgatewayBackend b/y", "Service b/y", "Service c/z:80"} {
+		tab = tab.Apply(table.Change{ID: (&table.Backend{Name: name}).ID(), Resource: &table.Backend{Name: name}})
+	}
+	for name, want := range map[string]string{
+		"AgentgatewayBackend a/x": "AgentgatewayBackend a/x", "a/x": "AgentgatewayBackend a/x", "z:80": "Service c/z:80", "c/z:80": "Service c/z:80",
+		"x": "", "b/y": "", "none": "", "": "",
+	} {
+		b, err := table.Called(tab, name)
+		if err == nil && b.Name != want || err != nil && want != "" {
+			t.Errorf("%q is %v, %v", name, b, err)
+		}
+		if many := name == "x" || name == "b/y"; errors.Is(err, table.ErrManyBackends) != many || errors.Is(err, table.ErrNoBackend) != (want == "" && !many) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
 
 func TestApplyOfDiffLeadsFromOneTableToTheOther(t *testing.T) {
 	for seed := range uint64(300) {

@@ -234,11 +234,24 @@ type DrillStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	Findings []string `json:"findings,omitempty"`
+	// The latest start that was refused since the run.
+	Refusal *DrillRefusal `json:"refusal,omitempty"`
 	// Conditions.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// DrillRefusal is a start that was refused; it is no run.
+type DrillRefusal struct {
+	// When.
+	At metav1.Time `json:"at"`
+	// The checks that failed.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=name
+	Checks []DrillCheck `json:"checks"`
 }
 
 // DrillPhase is where a run is.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/cli"
 )
@@ -369,18 +370,18 @@ func TestOrders(t *testing.T) {
 			t.Errorf("%v asks %q, want %q", c.args, *asked, c.want)
 		}
 	}
-	dir, _ = fakeHub(t, map[string]string{"done": "freeze", "token": "t"})
+	dir, _ = fakeHub(t, map[string]any{"done": "freeze", "state": "Frozen", "ended": []any{}, "token": "t"})
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"freeze"}, ""},
+		{[]string{"freeze"}, "automation is frozen\n"},
 		{[]string{"freeze", "-o", "yaml"}, "done: freeze"},
 		{[]string{"token", "create", "--cluster", "a"}, "t\n"},
 		{[]string{"token", "create", "--cluster", "a", "-o", "json"}, `"token": "t"`},
 		{[]string{"version", "-o", "json"}, `"version": `},
 	} {
-		if code, out, problems := nave(t, append(c.args, "--dir", dir)...); code != 0 || !strings.Contains(out, c.want) || c.want == "" && out != "" {
+		if code, out, problems := nave(t, append(c.args, "--dir", dir)...); code != 0 || !strings.Contains(out, c.want) {
 			t.Errorf("%v: %d %q %s", c.args, code, out, problems)
 		}
 	}
@@ -391,6 +392,41 @@ func TestOrders(t *testing.T) {
 	refusing, _ := fakeHub(t, nil)
 	if code, _, problems := nave(t, "drain", "a", "--dir", refusing); code != 1 || !strings.Contains(problems, "no such thing") {
 		t.Errorf("a refusal: %d %q", code, problems)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	ann := report.Order{Kind: "Cordon", Who: "ann", Why: "upgrade"}
+	for _, c := range []struct {
+		args []string
+		done report.Done
+		want string
+	}{
+		{[]string{"cordon", "a"}, report.Done{Done: "cordon", Cluster: "a", State: "Cordoned", Until: until, Why: "patching"}, "a is cordoned until " + until.Format("15:04:05") + " (patching)"},
+		{[]string{"cordon", "a"}, report.Done{Done: "cordon", Cluster: "a", State: "Draining", Ended: []report.Order{ann}}, "a is cordoned, and draining besides; this replaces the order of ann (upgrade)"},
+		{[]string{"uncordon", "a"}, report.Done{Done: "uncordon", Cluster: "a", State: "Ready"}, "a was not cordoned"},
+		{[]string{"uncordon", "a"}, report.Done{Done: "uncordon", Cluster: "a", State: "Ready", Ended: []report.Order{ann, {Kind: "Drain"}, ann}}, "a is no longer cordoned and draining"},
+		{[]string{"undrain", "a"}, report.Done{Done: "undrain", Cluster: "a", State: "Cordoned", Ended: []report.Order{{Kind: "Drain"}}}, "a is no longer draining by order; it is still cordoned, as declared or ordered otherwise"},
+		{[]string{"unfreeze"}, report.Done{Done: "unfreeze", State: "Enabled"}, "automation was not frozen"},
+		{[]string{"confirm", "a"}, report.Done{Done: "confirm", Cluster: "a", State: "Ready"}, "a is given what was held back"},
+	} {
+		dir, _ := fakeHub(t, c.done)
+		if code, out, problems := nave(t, append(c.args, "--dir", dir)...); code != 0 || out != c.want+"\n" {
+			t.Errorf("%v says %q %s, want %q", c.args, out, problems, c.want)
+		}
+	}
+}
+
+func TestDrillsThatWouldBeRefused(t *testing.T) {
+	frozen := v1alpha1.DrillCheck{Name: "not frozen", Message: "automation is frozen"}
+	dir, _ := fakeHub(t, v1alpha1.DrillStatus{Phase: "Pending", Preflight: []v1alpha1.DrillCheck{frozen, {Name: "alone", Passed: true}}})
+	if code, out, problems := nave(t, "drill", "preview", "d", "--dir", dir); code != 1 || !strings.Contains(out, "check NO") || !strings.Contains(problems, "not frozen") || strings.Contains(problems, "alone") {
+		t.Errorf("preview: %d %s%s", code, out, problems)
+	}
+	dir, _ = fakeHub(t, v1alpha1.DrillStatus{Phase: "Done", Verdict: "PASS", Preflight: []v1alpha1.DrillCheck{frozen}, Refusal: &v1alpha1.DrillRefusal{Checks: []v1alpha1.DrillCheck{frozen}}})
+	if code, out, problems := nave(t, "drill", "report", "d", "--dir", dir); code != 0 || !strings.Contains(out, "PASS") || !regexp.MustCompile("refused at .*not frozen +automation is frozen").MatchString(out) {
+		t.Errorf("report: %d %s%s", code, out, problems)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,7 +19,6 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/navehq/nave/api/report"
 	"github.com/navehq/nave/api/version"
 )
 
@@ -171,43 +169,6 @@ func (c *client) commands() []*cobra.Command {
 	}
 }
 
-// order is a command that orders something for a cluster or the fleet.
-func (c *client) order(verb, arg, short string) *cobra.Command {
-	why, life := "", time.Duration(0)
-	use, args := verb, cobra.NoArgs
-	if arg != "" {
-		use, args = verb+" "+arg, cobra.ExactArgs(1)
-	}
-	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, list []string) error {
-		body := map[string]any{"verb": verb, "why": why, "who": who()}
-		if len(list) > 0 {
-			body["cluster"] = list[0]
-		}
-		if cmd.Flags().Changed("for") {
-			if life < report.ShortestOrder || life > report.LongestOrder {
-				return mistyped(fmt.Errorf("--for %s: an order holds 1s to %.0fh; without --for it holds until it is taken back", life, report.LongestOrder.Hours()))
-			}
-			body["seconds"] = int(math.Ceil(life.Seconds()))
-		}
-		return c.do(cmd, "/api/v1/orders", body)
-	}}
-	cmd.Flags().StringVar(&why, "why", "", "why, for those who read it later")
-	if verb == "confirm" || strings.HasPrefix(verb, "un") {
-		return cmd // what ends an order, or a hold, lasts
-	}
-	cmd.Flags().DurationVar(&life, "for", 0, "how long it holds, 1s to 8784h; without it until it is taken back")
-	return cmd
-}
-
-// do orders something; a table says nothing of what went well.
-func (c *client) do(cmd *cobra.Command, path string, body any) error {
-	answer := map[string]any{}
-	if err := c.call(cmd.Context(), http.MethodPost, path, body, &answer); err != nil {
-		return err
-	}
-	return c.print(cmd.OutOrStdout(), answer, func(io.Writer) {})
-}
-
 func (c *client) version() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "print the version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return c.print(cmd.OutOrStdout(), map[string]string{"version": version.Version}, func(w io.Writer) { fmt.Fprintln(w, version.Version) })
@@ -236,14 +197,6 @@ func (c *client) token() *cobra.Command {
 	_ = create.MarkFlagRequired("cluster") // the flag is there: it was just made
 	cmd := &cobra.Command{Use: "token", Short: "tokens by which clusters join"}
 	cmd.AddCommand(create)
-	return cmd
-}
-
-func (c *client) cluster() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "clusters that have joined"}
-	cmd.AddCommand(&cobra.Command{Use: "revoke NAME", Short: "end every identity that a cluster ever had: its spoke and proxies are refused everywhere", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return c.do(cmd, "/api/v1/clusters/"+url.PathEscape(args[0])+"/revoke", map[string]string{"who": who()})
-	}})
 	return cmd
 }
 

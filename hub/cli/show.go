@@ -158,10 +158,30 @@ func (c *client) drill() *cobra.Command {
 			if err := c.call(cmd.Context(), sub.method, "/api/v1/drills/"+url.PathEscape(args[0])+"/"+sub.verb, body, &s); err != nil {
 				return err
 			}
-			return c.print(cmd.OutOrStdout(), s, func(w io.Writer) { showDrill(w, s) })
+			if err := c.print(cmd.OutOrStdout(), s, func(w io.Writer) { showDrill(w, s) }); err != nil {
+				return err
+			}
+			if sub.verb == "preview" {
+				return wouldBegin(args[0], s.Preflight)
+			}
+			return nil
 		}})
 	}
 	return cmd
+}
+
+// wouldBegin refuses what a start would refuse.
+func wouldBegin(name string, checks []v1alpha1.DrillCheck) error {
+	var failed []string
+	for _, c := range checks {
+		if !c.Passed {
+			failed = append(failed, c.Name)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("drill %q would be refused: %s", name, strings.Join(failed, ", "))
 }
 
 func showDrill(w io.Writer, s v1alpha1.DrillStatus) {
@@ -184,6 +204,12 @@ func showDrill(w io.Writer, s v1alpha1.DrillStatus) {
 	}
 	for _, f := range s.Findings {
 		fmt.Fprintf(w, "finding\t%s\n", f)
+	}
+	if s.Refusal == nil {
+		return
+	}
+	for _, c := range s.Refusal.Checks {
+		fmt.Fprintf(w, "refused at %s\t%s\t%s\n", clock(s.Refusal.At.Time), c.Name, c.Message)
 	}
 }
 

@@ -59,6 +59,7 @@ type Platform struct {
 	hosts    []table.Host
 	tenants  map[string]bool
 	drills   []*v1alpha1.Drill
+	frozen   bool
 	folders  []string
 	problems map[string][]objects.Problem
 }
@@ -173,7 +174,7 @@ func (p *Platform) obey() {
 	}
 	read := fleet.ReadPlatform(p.set, p.orders, p.implied(), p.opts.Now())
 	p.problems["platform"] = read.Problems
-	p.drills = read.Drills
+	p.drills, p.frozen = read.Drills, read.Settings.Frozen
 	read.Settings.Hosts = p.hosts
 	p.revoke(&read.Settings)
 	edits := []plan.Edit{plan.PutSettings(read.Settings), plan.PutFailover(read.Failover)}
@@ -249,12 +250,12 @@ const (
 	Drill  Giver = ".drill"
 )
 
-// Order puts an order in force and keeps it.
-func (p *Platform) Order(by Giver, kind v1alpha1.OperationKind, cluster, who, why string, life time.Duration) error {
+// Order puts an order in force and keeps it; ended is the one that it replaces.
+func (p *Platform) Order(by Giver, kind v1alpha1.OperationKind, cluster, who, why string, life time.Duration) (ended []*v1alpha1.Operation, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if cluster != "" && !slices.ContainsFunc(p.opts.Board.Clusters(), func(c fleet.Cluster) bool { return c.Name == cluster }) {
-		return fmt.Errorf("%s cluster %q: there is no such cluster", strings.ToLower(string(kind)), cluster)
+	if kind != v1alpha1.OperationFreeze && !slices.ContainsFunc(p.opts.Board.Clusters(), func(c fleet.Cluster) bool { return c.Name == cluster }) {
+		return nil, fmt.Errorf("%s cluster %q: there is no such cluster", strings.ToLower(string(kind)), cluster)
 	}
 	o := &v1alpha1.Operation{Spec: v1alpha1.OperationSpec{Kind: kind, Cluster: v1alpha1.ClusterName(cluster), Who: who, Why: why}}
 	o.Name = orderName(by, kind, cluster)
@@ -263,32 +264,48 @@ func (p *Platform) Order(by Giver, kind v1alpha1.OperationKind, cluster, who, wh
 		o.Spec.ExpiresAt = &metav1.Time{Time: p.opts.Now().Add(life)}
 	}
 	if err := p.opts.Store.SetOperation(o.Name, o); err != nil {
-		return err
+		return nil, err
+	}
+	if was := p.orders[o.Name]; was != nil && fleet.InForce(was, p.opts.Now()) {
+		ended = append(ended, was)
 	}
 	p.orders = maps.Clone(p.orders)
 	p.orders[o.Name] = o
 	p.obey()
-	return nil
+	return ended, nil
 }
 
-// Recall takes orders back: a drill its own, a person all of them.
-func (p *Platform) Recall(by Giver, cluster string, kinds ...v1alpha1.OperationKind) error {
+// Recall takes orders back: a drill its own, a person all of them. It gives those
+// that it took back.
+func (p *Platform) Recall(by Giver, cluster string, kinds ...v1alpha1.OperationKind) (ended []*v1alpha1.Operation, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.orders = maps.Clone(p.orders)
+	givers := []Giver{Drill}
+	if by == Person {
+		givers = []Giver{Person, Drill}
+	}
 	for _, kind := range kinds {
-		if err := p.forget(orderName(Drill, kind, cluster)); err != nil {
-			return err
-		}
-		if by != Person {
-			continue
-		}
-		if err := p.forget(orderName(Person, kind, cluster)); err != nil {
-			return err
+		for _, giver := range givers {
+			name := orderName(giver, kind, cluster)
+			was := p.orders[name]
+			if err := p.forget(name); err != nil {
+				return ended, err
+			}
+			if was != nil {
+				ended = append(ended, was)
+			}
 		}
 	}
 	p.obey()
-	return nil
+	return ended, nil
+}
+
+// Frozen tells whether automation is frozen, by declaration or by order.
+func (p *Platform) Frozen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.frozen
 }
 
 // forget drops an order, if there is one; the caller has cloned the orders.

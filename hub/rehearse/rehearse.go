@@ -74,7 +74,7 @@ type Rehearsals struct {
 func New(opts Options, kept map[string]v1alpha1.DrillStatus) *Rehearsals {
 	r := &Rehearsals{opts: opts, metrics: newMetrics(opts.Registry), runs: map[string]drill.Run{}}
 	for name, status := range kept {
-		if status.Phase != v1alpha1.DrillPhaseDone {
+		if status.Phase != v1alpha1.DrillPhaseDone && status.Phase != v1alpha1.DrillPhasePending {
 			status.Phase, status.Verdict = v1alpha1.DrillPhaseDone, v1alpha1.VerdictInvalid
 			status.Findings = append(status.Findings, "the hub was restarted during the run")
 		}
@@ -101,7 +101,8 @@ func (r *Rehearsals) facts() drill.Facts {
 	return f
 }
 
-// Start begins a run that goes on until it ends by itself, is aborted, or ctx ends.
+// Start begins a run that goes on until it ends by itself, is aborted, or ctx
+// ends. Where a check fails none begins, and the error is a *RefusedError.
 func (r *Rehearsals) Start(ctx context.Context, name string) (*v1alpha1.DrillStatus, error) {
 	d, ok := r.opts.Find(name)
 	if !ok {
@@ -113,9 +114,11 @@ func (r *Rehearsals) Start(ctx context.Context, name string) (*v1alpha1.DrillSta
 	if r.current != "" {
 		return nil, fmt.Errorf("start drill %q: %w: %q", name, ErrRunning, r.current)
 	}
-	run := drill.New(d, r.runs[name].Number+1)
+	run, actions := drill.Step(drill.New(d, r.runs[name].Number+1), drill.Begin{Now: r.opts.Now(), Facts: facts})
+	if failed := refused(run.Status); len(failed) > 0 {
+		return nil, r.refuse(name, failed)
+	}
 	r.current, r.abort = name, make(chan string, 1)
-	run, actions := drill.Step(run, drill.Begin{Now: r.opts.Now(), Facts: facts})
 	r.record(name, run)
 	c := &course{r: r, name: name, run: run, abort: r.abort, survivors: survivors(facts, run.Target())}
 	r.wg.Add(1)
@@ -141,6 +144,9 @@ func survivors(f drill.Facts, target string) []string {
 func (r *Rehearsals) Abort(name, why string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, declared := r.opts.Find(name); !declared && r.current != name {
+		return fmt.Errorf("abort drill %q: %w", name, ErrUnknown)
+	}
 	if r.current != name || name == "" {
 		return fmt.Errorf("abort drill %q: %w", name, ErrIdle)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,7 +59,11 @@ func (w *world) ask(_ context.Context, cluster, path string, body []byte) ([]byt
 }
 
 func (w *world) rehearsals(d *v1alpha1.Drill) *rehearse.Rehearsals {
-	return rehearse.New(rehearse.Options{
+	return rehearse.New(w.options(d), nil)
+}
+
+func (w *world) options(d *v1alpha1.Drill) rehearse.Options {
+	return rehearse.Options{
 		Facts: func() drill.Facts {
 			ready := func(name string) drill.ClusterFact {
 				return drill.ClusterFact{Name: name, Region: name, Lease: assignment.Connected, State: table.PeerReady, Proxies: 1}
@@ -79,7 +84,7 @@ func (w *world) rehearsals(d *v1alpha1.Drill) *rehearse.Rehearsals {
 		},
 		Keep: func(string, v1alpha1.DrillStatus) {},
 		Log:  slog.New(slog.DiscardHandler), Now: time.Now,
-	}, nil)
+	}
 }
 
 func loseWest() *v1alpha1.Drill {
@@ -166,10 +171,62 @@ func TestALossThatFailsIsInvalid(t *testing.T) {
 	})
 }
 
+// What was measured stays, and a start that is refused stands beside it, also over
+// a restart; the next run is without it.
+func TestARefusedStartIsNoRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		kept := map[string]v1alpha1.DrillStatus{}
+		facts := true
+		d := loseWest()
+		o := w.options(d)
+		all := o.Facts
+		o.Facts = func() drill.Facts {
+			f := all()
+			f.Supervised = facts
+			return f
+		}
+		o.Keep = func(name string, s v1alpha1.DrillStatus) { kept[name] = s }
+		r := rehearse.New(o, nil)
+		refuse := func(number int64, verdict v1alpha1.DrillVerdict) {
+			t.Helper()
+			facts = false
+			_, err := r.Start(t.Context(), "d")
+			var refused *rehearse.RefusedError
+			if !errors.As(err, &refused) || len(refused.Checks) != 1 || refused.Checks[0].Name != "supervisor" || !strings.Contains(err.Error(), refused.Checks[0].Message) {
+				t.Fatalf("a start that must be refused: %v", err)
+			}
+			s, err := r.Report("d")
+			if err != nil || s.Run != number || s.Verdict != verdict || s.Refusal == nil || (s.Report != nil) != (number > 0) {
+				t.Errorf("after the refusal there is %+v, %v", s, err)
+			}
+			r = rehearse.New(o, kept)
+			if s, err := r.Report("d"); err != nil || s.Verdict != verdict || s.Refusal == nil {
+				t.Errorf("over a restart: %+v, %v", s, err)
+			}
+			facts = true
+		}
+		refuse(0, "")
+		for number := range int64(2) {
+			if _, err := r.Start(t.Context(), "d"); err != nil {
+				t.Fatal(err)
+			}
+			r.Wait()
+			if s, _ := r.Report("d"); s.Run != number+1 || s.Refusal != nil {
+				t.Errorf("run %d: %+v", number+1, s)
+			}
+			refuse(number+1, v1alpha1.VerdictPass)
+		}
+	})
+}
+
 func TestUnknownDrills(t *testing.T) {
 	r := (&world{}).rehearsals(loseWest())
 	if _, err := r.Start(t.Context(), "x"); !errors.Is(err, rehearse.ErrUnknown) {
 		t.Errorf("start: %v", err)
+	}
+	if err := r.Abort("x", "no"); !errors.Is(err, rehearse.ErrUnknown) {
+		t.Errorf("abort: %v", err)
 	}
 	if _, err := r.Preview("x"); !errors.Is(err, rehearse.ErrUnknown) {
 		t.Errorf("preview: %v", err)

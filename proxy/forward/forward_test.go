@@ -337,8 +337,10 @@ func TestFailover(t *testing.T) {
 				t.Errorf("%s: x-retry-attempt %q", c.why, got)
 			}
 			p.log.has(t, "nave.attempts=2 nave.failover.reason=")
-			if text, err := p.f.Explain("Service ns/s:80"); err != nil || !strings.Contains(text, "1. east/Service ns/s:80/m") {
-				t.Error(text, err)
+			for _, name := range []string{"Service ns/s:80", "ns/s:80", "s:80"} {
+				if text, err := p.f.Explain(name); err != nil || !strings.Contains(text, "1. east/Service ns/s:80/m") {
+					t.Error(name, text, err)
+				}
 			}
 		}
 	}

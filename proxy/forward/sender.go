@@ -389,12 +389,13 @@ func (f *Forwarder) Move(call *Call, from pick.Candidate, why table.Trigger) boo
 	return true
 }
 
-// Explain prints how a request for a backend would be ordered now.
+// Explain prints how a request for a backend, by any of the names that
+// table.Called knows, would be ordered now.
 func (f *Forwarder) Explain(backend string) (string, error) {
 	x := f.index.Load()
-	b := x.Backend(backend)
-	if b == nil {
-		return "", fmt.Errorf("explaining backend %q: it is not in the table", backend)
+	b, err := table.Called(x.Table(), backend)
+	if err != nil {
+		return "", fmt.Errorf("explaining: %w", err)
 	}
 	text := f.explain(x, b, nil)
 	seen := map[string]bool{}

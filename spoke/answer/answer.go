@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/navehq/nave/api/report"
+	"github.com/navehq/nave/api/table"
 )
 
 // The causes for which there is no answer.
@@ -23,7 +24,7 @@ var (
 	// ErrUnknown: nobody here answers that.
 	ErrUnknown = errors.New("a spoke does not answer this")
 	// ErrNobody: no proxy of the cluster can tell.
-	ErrNobody = errors.New("no proxy here has such a backend")
+	ErrNobody = errors.New("no proxy here has such a backend; `nave status -o json` lists those that there are")
 	// errQuestion: what was asked cannot be read.
 	errQuestion = errors.New("cannot read the question")
 )
@@ -93,7 +94,7 @@ func (a *Answers) explain(ctx context.Context, backend string) ([]report.Explana
 // Code is the HTTP status of an error.
 func Code(err error) int {
 	switch {
-	case errors.Is(err, errQuestion):
+	case errors.Is(err, errQuestion), errors.Is(err, table.ErrManyBackends):
 		return http.StatusBadRequest
 	case errors.Is(err, ErrUnknown), errors.Is(err, ErrNobody):
 		return http.StatusNotFound

@@ -33,7 +33,7 @@ const (
 	heartbeat = time.Second
 	patience  = 20 * time.Second
 	hubStream = "10.0.0.1:9443"
-	hubAPI    = "10.0.0.1:8080"
+	HubAPI    = "10.0.0.1:8080"
 )
 
 // Options of a Fleet.
@@ -157,7 +157,7 @@ func (f *Fleet) StartHub() {
 	f.t.Helper()
 	f.must(os.MkdirAll(f.State("hub"), 0o700))
 	h, err := hub.New(hub.Options{
-		Fleet: "test", Dir: f.path("hub"), State: f.State("hub"), Streams: hubStream, API: hubAPI,
+		Fleet: "test", Dir: f.path("hub"), State: f.State("hub"), Streams: hubStream, API: HubAPI,
 		Metrics: "10.0.0.1:9092", Health: "10.0.0.1:9093", Heartbeat: heartbeat,
 	}, hub.Deps{Log: f.log.logger("hub"), Listen: func(network, address string) (net.Listener, error) {
 		return f.network.listen(context.Background(), network, address)
@@ -329,7 +329,7 @@ func (f *Fleet) Until(why string, missing func() error) {
 
 // Status is the fleet as the hub shows it.
 func (f *Fleet) Status() (s report.Status, err error) {
-	r, err := f.client.Get("http://" + hubAPI + "/api/v1/status")
+	r, err := f.client.Get("http://" + HubAPI + "/api/v1/status")
 	if err != nil {
 		return s, err
 	}

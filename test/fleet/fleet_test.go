@@ -171,6 +171,34 @@ func TestADeclaredGatewayReachesAnotherClustersProxies(t *testing.T) {
 	}
 }
 
+// TestExplain: by whichever of its names a backend is asked for, and in plain words
+// where there is none.
+func TestExplain(t *testing.T) {
+	west := newBackend(t, "west")
+	f := fleet.New(t, fleet.Options{Clusters: []string{"west", "east"}})
+	f.Write("clusters/west/all.yaml", gateway("shop", "g", "Fleet")+route("shop", "r", "g", "/", "web")+fleetBackend("shop", "web", west.Server))
+	for _, cluster := range []string{"west", "east"} {
+		for _, url := range f.Gateway(cluster, "shop/g") {
+			f.Expect(url+"/hello", 200, "west")
+		}
+	}
+	for _, c := range []struct {
+		query string
+		code  int
+		says  string
+	}{
+		{"backend=web", 200, `"cluster":"east"`}, {"backend=shop/web", 200, `"cluster":"west"`}, {"backend=AgentgatewayBackend+shop/web", 200, `"cluster":"west"`},
+		{"backend=web&from=east", 200, `"cluster":"east"`},
+		{"backend=none", 404, "explain backend \"none\": no proxy has such a backend; `nave status -o json` lists those that there are\n"},
+		{"backend=web&from=mars", 404, "no such cluster; there are: east, west\n"},
+	} {
+		a, err := f.Do("GET", "http://"+fleet.HubAPI+"/api/v1/explain?"+c.query, "")
+		if err != nil || a.Code != c.code || !strings.Contains(a.Body, c.says) {
+			t.Errorf("%s: %d %s %v", c.query, a.Code, a.Body, err)
+		}
+	}
+}
+
 func TestAChangedRouteIsObeyedEverywhere(t *testing.T) {
 	a, b := newBackend(t, "a"), newBackend(t, "b")
 	f := fleet.New(t, fleet.Options{Clusters: []string{"west", "east"}})
