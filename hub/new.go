@@ -13,6 +13,7 @@ import (
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
 	"github.com/navehq/nave/api/pki/keep"
+	"github.com/navehq/nave/api/schema"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
@@ -114,11 +115,12 @@ func (h *Hub) openBoard() error {
 }
 
 func (h *Hub) openPlatform() error {
+	schemas := schema.New()
 	source, err := folder.Open(folder.Options{
 		Dir: h.opts.Dir, State: filepath.Join(h.opts.State, "objects"),
 		Skip: []string{platform.HostsFile, "wan.yaml"}, Now: h.deps.Now,
 		Decode: func(file string, data []byte) ([]*objects.Object, []objects.Problem) {
-			return objects.Decode(file, data, objects.Options{})
+			return objects.Decode(file, data, objects.Options{Schemas: schemas})
 		},
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
 	"github.com/navehq/nave/api/pki/keep"
+	"github.com/navehq/nave/api/schema"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
 	"github.com/navehq/nave/spoke/answer"
@@ -101,11 +102,12 @@ func (s *Spoke) openState(context.Context) (err error) {
 	})
 	s.supervisor = process.New(s.opts.Supervisor)
 	s.statuses = folder.Statuses{Dir: s.opts.Statuses, Now: s.deps.Now}
+	schemas := schema.New()
 	s.source, err = folder.Open(folder.Options{
 		Dir: s.opts.Dir, State: filepath.Join(s.opts.State, "objects"), Cluster: s.opts.Cluster,
 		Skip: []string{"processes.yaml"}, Now: s.deps.Now,
 		Decode: func(file string, data []byte) ([]*objects.Object, []objects.Problem) {
-			return objects.Decode(file, data, objects.Options{Cluster: s.opts.Cluster, Env: s.deps.Env})
+			return objects.Decode(file, data, objects.Options{Cluster: s.opts.Cluster, Env: s.deps.Env, Schemas: schemas})
 		},
 	})
 	return err

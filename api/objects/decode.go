@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/navehq/nave/api/schema"
 )
 
 // Limits of what Decode reads.
@@ -24,10 +26,13 @@ const (
 	ReasonTooLarge     = "TooLarge"
 	ReasonUnknownField = "UnknownField"
 	ReasonInvalidValue = "InvalidValue"
-	ReasonUnknownKind  = "UnknownKind"
-	ReasonNotRunHere   = "NotRunHere"
-	ReasonDuplicate    = "Duplicate"
-	ReasonMissingEnv   = "MissingVariable"
+	// ReasonNotAllowed: the value is of its type, and the kind's schema has a rule
+	// against it.
+	ReasonNotAllowed  = "NotAllowed"
+	ReasonUnknownKind = "UnknownKind"
+	ReasonNotRunHere  = "NotRunHere"
+	ReasonDuplicate   = "Duplicate"
+	ReasonMissingEnv  = "MissingVariable"
 )
 
 // Options say how documents are read.
@@ -37,6 +42,8 @@ type Options struct {
 	// Env gives the environment's variables to $VAR in Secrets; nil leaves
 	// Secrets as they stand.
 	Env func(name string) (string, bool)
+	// Schemas judges objects as an API server would; nil where one has.
+	Schemas *schema.Checker
 }
 
 // document is one document of a file.

@@ -89,7 +89,7 @@ metadata: {name: Bad_Name}
 a.yaml:17 Gateway agents/g invalid=1
 a.yaml:25 HTTPRoute agents/r invalid=1
 SyntaxError  a.yaml:10: ConfigMap agents/broken: is not YAML: did not find expected node content; mend the line that is named
-InvalidValue  a.yaml:17: Gateway agents/g: spec.listeners.port: a string does not fit here; give a whole number
+InvalidValue  a.yaml:17: Gateway agents/g: spec.listeners[0].port: a string does not fit here; give a whole number
 UnknownField  a.yaml:25: HTTPRoute agents/r: spec.rules[0].mathces: there is no such field; correct its spelling or its place, or remove it
 NotRunHere Info a.yaml:34: Deployment d: only a cluster can run a Deployment; it is left out here
 UnknownKind  a.yaml:38: Failover d: there is no kind Failover in "nave.dev/v1alpha1"; correct kind or apiVersion

@@ -2,7 +2,6 @@ package objects
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -40,8 +39,7 @@ func (d *decoder) read(doc document, raw []byte) {
 	}
 	var h head
 	if err := json.Unmarshal(raw, &h); err != nil {
-		d.problem(doc, ReasonInvalidValue, guess(doc.data), "is no object: "+typeError(err), "give it apiVersion, kind and metadata")
-		d.problems[len(d.problems)-1].Field = typeField(err)
+		d.headless(doc, raw, err)
 		return
 	}
 	if h.Kind == "List" && h.APIVersion == "v1" {
@@ -63,6 +61,21 @@ func (d *decoder) read(doc document, raw []byte) {
 		return
 	}
 	d.object(doc, k, key, &h.Metadata, raw)
+}
+
+// headless reports a document of which nobody can tell what object it is.
+func (d *decoder) headless(doc document, raw []byte, err error) {
+	var tree any
+	if json.Unmarshal(raw, &tree) == nil {
+		if m := misfits(reflect.TypeFor[head](), tree, ""); len(m) > 0 {
+			for _, m := range m {
+				d.problem(doc, ReasonInvalidValue, guess(doc.data), "is no object: "+m.message(), "give it apiVersion, kind and metadata")
+				d.problems[len(d.problems)-1].Field = m.path
+			}
+			return
+		}
+	}
+	d.problem(doc, ReasonInvalidValue, guess(doc.data), "is no object: "+err.Error(), "give it apiVersion, kind and metadata")
 }
 
 func (d *decoder) list(doc document, items []json.RawMessage) {
@@ -143,7 +156,7 @@ func (d *decoder) fill(o *Object, k kind) []Problem {
 	if k.blank == nil {
 		u := &unstructured.Unstructured{}
 		if err := json.Unmarshal(o.JSON, &u.Object); err != nil {
-			return []Problem{d.invalid(o, ReasonInvalidValue, "", typeError(err), "correct it")}
+			return []Problem{d.invalid(o, ReasonInvalidValue, "", err.Error(), "correct it")}
 		}
 		o.Value = u
 		return nil
@@ -155,10 +168,18 @@ func (d *decoder) fill(o *Object, k kind) []Problem {
 		problems = append(problems, d.strict(o, e))
 	}
 	if err != nil {
-		problems = append(problems, d.invalid(o, ReasonInvalidValue, typeField(err), typeError(err), wanted(err)))
+		problems = append(problems, d.unfit(o, err)...)
+	} else if d.options.Schemas != nil {
+		for _, f := range d.options.Schemas.Check(o.Group, o.Kind, o.JSON) {
+			problems = append(problems, d.invalid(o, ReasonNotAllowed, f.Field, f.Message, f.Remedy))
+		}
 	}
 	if why := o.Annotations[AnnotationInvalid]; why != "" {
-		problems = append(problems, d.invalid(o, ReasonInvalidValue, "", "its own cluster cannot read it: "+why, "mend it there"))
+		reason := ReasonInvalidValue
+		if strings.HasPrefix(why, ReasonNotAllowed+" ") {
+			reason = ReasonNotAllowed
+		}
+		problems = append(problems, d.invalid(o, reason, "", "its own cluster cannot read it: "+why, "mend it there"))
 	}
 	setDefaults(o.Value)
 	return problems
@@ -181,45 +202,17 @@ func (d *decoder) strict(o *Object, err error) Problem {
 	return d.invalid(o, ReasonUnknownField, m[1], "there is no such field", "correct its spelling or its place, or remove it")
 }
 
-// typeError says what is wrong in YAML's words rather than Go's.
-func typeError(err error) string {
-	var te *json.UnmarshalTypeError
-	if errors.As(err, &te) {
-		return fmt.Sprintf("%s does not fit here", article(strings.ReplaceAll(te.Value, "array", "list")))
+// unfit names the values of wrong types, of which a decoder's error tells.
+func (d *decoder) unfit(o *Object, err error) []Problem {
+	var problems []Problem
+	tree, _ := parse(o.JSON) // it has been read before
+	for _, m := range misfits(reflect.TypeOf(o.Value), tree, "") {
+		problems = append(problems, d.invalid(o, ReasonInvalidValue, m.path, m.message(), m.remedy()))
 	}
-	return strings.TrimPrefix(err.Error(), "json: ")
-}
-
-// wanted says what would fit.
-func wanted(err error) string {
-	var te *json.UnmarshalTypeError
-	if !errors.As(err, &te) || te.Type == nil {
-		return "correct it"
+	if len(problems) == 0 {
+		return []Problem{d.invalid(o, ReasonInvalidValue, "", err.Error(), "correct it")}
 	}
-	switch k := te.Type.Kind(); {
-	case k == reflect.Struct, k == reflect.Map, k == reflect.Interface:
-		return "give an object"
-	case k == reflect.Slice, k == reflect.Array:
-		return "give a list"
-	case k == reflect.Bool:
-		return "give true or false"
-	case k == reflect.String:
-		return "give a string"
-	case k == reflect.Float32, k == reflect.Float64:
-		return "give a number"
-	case te.Type.ConvertibleTo(reflect.TypeFor[float64]()):
-		return "give a whole number"
-	}
-	return "correct it"
-}
-
-// typeField is where in an object a value of a wrong type stands.
-func typeField(err error) string {
-	var te *json.UnmarshalTypeError
-	if errors.As(err, &te) {
-		return te.Field
-	}
-	return ""
+	return problems
 }
 
 func article(noun string) string {

@@ -3,6 +3,7 @@ package objects
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -60,9 +61,15 @@ func redact(o *Object, keyed func(string) string) (json.RawMessage, error) {
 		}
 	}
 	if len(o.Invalid) > 0 {
-		markInvalid(tree, o.Invalid[0])
+		markInvalid(tree, worst(o.Invalid))
 	}
 	return render(tree)
+}
+
+// worst is the first problem that leaves open what the author meant, else the first.
+func worst(list []Problem) Problem {
+	i := slices.IndexFunc(list, func(p Problem) bool { return p.Reason != ReasonNotAllowed })
+	return list[max(i, 0)]
 }
 
 func markInvalid(tree map[string]any, why Problem) {

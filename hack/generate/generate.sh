@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes what is made of the API types: deepcopy functions beside the types, and
-# CRDs into charts/crds; and the commands' page of docs/reference. Run it after
+# CRDs into charts/crds, and of these api/schema/schemas.json; and the commands' page of docs/reference. Run it after
 # every change to api/agentgateway, api/v1alpha1 or hub/cli; `generate.sh --check`
 # fails, naming the files of the types, if it was forgotten, as test/docs does for
 # the page.
@@ -12,9 +12,10 @@ gen() { # where the CRDs go
     object crd:maxDescLen=300 \
     paths=./api/agentgateway paths=./api/v1alpha1 \
     output:crd:dir="$1"
+  (cd hack/generate && go run ./schemas "../../$1" ../../api/schema/schemas.json)
 }
 
-outputs=(charts/crds/templates api/agentgateway/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go)
+outputs=(charts/crds/templates api/schema/schemas.json api/agentgateway/zz_generated.deepcopy.go api/v1alpha1/zz_generated.deepcopy.go)
 if [[ ${1:-} == --check ]]; then
   before=$(mktemp -d)
   trap 'rm -rf "$before"' EXIT

@@ -71,7 +71,11 @@ type platformReader struct {
 	policies []*objects.Object
 }
 
+// problem names what is wrong with a field, unless the reader of the file has.
 func (r *platformReader) problem(o *objects.Object, field, reason, message, remedy string) {
+	if slices.ContainsFunc(o.Invalid, func(p objects.Problem) bool { return p.Field == field }) {
+		return
+	}
 	r.Problems = append(r.Problems, objects.Problem{File: o.File, Object: o.Key.String(), Field: field, Reason: reason, Message: message, Remedy: remedy})
 }
 
@@ -80,14 +84,18 @@ func (r *platformReader) read(o *objects.Object) {
 	case *v1alpha1.Cluster:
 		r.cluster(o, v)
 	case *v1alpha1.Tenant:
-		r.tenant(o, v)
+		if len(o.Invalid) == 0 { // part of its restrictions would be none
+			r.tenant(o, v)
+		}
 	case *v1alpha1.FleetConfig:
 		r.config(o, v)
 	case *v1alpha1.Drill:
 		for _, g := range drill.Gaps(v.Spec) {
 			r.problem(o, g.Path, g.Reason, g.Message, g.Remedy)
 		}
-		r.Drills = append(r.Drills, v)
+		if len(o.Invalid) == 0 {
+			r.Drills = append(r.Drills, v)
+		}
 	case *v1alpha1.Operation:
 		// It is among the orders already; see withDeclared.
 		r.ordered = append(r.ordered, o)

@@ -103,6 +103,9 @@ func join(faults []fault) string {
 func (s *schema) problems(o *objects.Object, faults []fault) []objects.Problem {
 	var out []objects.Problem
 	for _, f := range faults {
+		if slices.ContainsFunc(o.Invalid, func(p objects.Problem) bool { return p.Field == f.field && f.field != "" }) {
+			continue // the reader has told of it
+		}
 		p := objects.Problem{
 			Cluster: s.options.Cluster, File: o.File, Object: o.Key.String(), Field: f.field,
 			Reason: cmp.Or(f.reason, "Invalid"), Message: f.message, Remedy: f.remedy,

@@ -29,7 +29,7 @@ type failoverState struct {
 	drift   v1alpha1.PolicyDrift
 	// faults leave the policy out; partial ones a field of it.
 	faults, partial []fault
-	// unread: the object itself is invalid.
+	// unread: nobody knows what of the object was meant.
 	unread bool
 }
 
@@ -66,7 +66,7 @@ func (s *schema) deriveFailover(l *derive.Look, r ref) *failoverState {
 		return &failoverState{}
 	}
 	f := &failoverState{rules: p.Spec.FailoverRules, drift: p.Spec.PolicyDrift, regions: failover.Regions(p.Spec.Providers), faults: invalid(o)}
-	f.unread = len(f.faults) > 0
+	f.unread = slices.ContainsFunc(o.Invalid, func(p objects.Problem) bool { return p.Reason != objects.ReasonNotAllowed })
 	for _, x := range failover.Check(&p.Spec) {
 		if x.Unbuilt {
 			f.partial = append(f.partial, fault{x.Path, v1alpha1.ReasonUnsupportedField, x.Message, x.Remedy})

@@ -19,7 +19,7 @@ const module = "github.com/navehq/nave"
 
 // pure packages decide and never do: values in, values out.
 var pure = []string{
-	"api/v1alpha1", "api/agentgateway", "api/objects", "api/derive", "api/expr",
+	"api/v1alpha1", "api/agentgateway", "api/objects", "api/schema", "api/derive", "api/expr",
 	"api/stream", "api/table", "api/assignment", "api/failover", "api/version",
 	"hub/fleet", "hub/plan", "hub/drill",
 	"spoke/translate",

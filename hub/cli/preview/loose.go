@@ -25,7 +25,7 @@ func (r *reader) loose(cluster string) (folder.Scan, error) {
 		if err != nil {
 			return folder.Scan{}, err
 		}
-		list, problems := objects.Decode(path, data, objects.Options{Cluster: cluster, Env: r.opts.Env})
+		list, problems := objects.Decode(path, data, objects.Options{Cluster: cluster, Env: r.opts.Env, Schemas: r.schemas})
 		found = append(found, list...)
 		if cluster != "" { // they are the same for the hub
 			scan.Problems = append(scan.Problems, problems...)

@@ -21,6 +21,7 @@ import (
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/objects/folder"
+	"github.com/navehq/nave/api/schema"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/hub/fleet"
@@ -69,6 +70,7 @@ type reader struct {
 	opts Options
 	// temp holds copies of the state, since a scan writes to it.
 	temp     string
+	schemas  *schema.Checker
 	plan     plan.Plan
 	clusters []string
 	own      map[string][]objects.Change
@@ -92,7 +94,7 @@ func Read(opts Options) (Preview, error) {
 		return Preview{}, fmt.Errorf("read the fleet of %s: %w", opts.Dir, err)
 	}
 	defer func() { _ = os.RemoveAll(temp) }() // what stays is only clutter
-	r := &reader{opts: opts, temp: temp, plan: plan.New(), own: map[string][]objects.Change{}}
+	r := &reader{opts: opts, temp: temp, schemas: schema.New(), plan: plan.New(), own: map[string][]objects.Change{}}
 	for _, step := range []func() error{r.names, r.platform, r.declare, r.translate} {
 		if err := step(); err != nil {
 			return Preview{}, fmt.Errorf("read the fleet of %s: %w", cmp.Or(opts.Dir, strings.Join(opts.Files, ", ")), err)
@@ -136,7 +138,7 @@ func (r *reader) scan(dir, state, cluster string, skip ...string) (folder.Scan, 
 	source, err := folder.Open(folder.Options{
 		Dir: filepath.Join(r.opts.Dir, dir), State: temp, Cluster: cluster, Skip: skip, Now: r.opts.Now,
 		Decode: func(file string, data []byte) ([]*objects.Object, []objects.Problem) {
-			return objects.Decode(file, data, objects.Options{Cluster: cluster, Env: r.opts.Env})
+			return objects.Decode(file, data, objects.Options{Cluster: cluster, Env: r.opts.Env, Schemas: r.schemas})
 		},
 	})
 	if err != nil {
