@@ -52,6 +52,8 @@ type Proxy struct {
 	ports        map[string]net.Listener
 
 	allowed atomic.Pointer[admitted]
+	// told is what the table said last of how the proxy logs and ends.
+	told atomic.Pointer[table.Runtime]
 	// certificates are the TLS configurations by listener.
 	certificates atomic.Pointer[certificates]
 	// ready: there is a table; draining: nothing new is taken.
@@ -140,7 +142,7 @@ func (p *Proxy) closePorts() {
 
 // openTraffic makes what carries requests, from the observer to the listeners.
 func (p *Proxy) openTraffic() {
-	p.observer = observe.New(observe.Options{Registerer: p.deps.Registry, Log: p.deps.AccessLog, JSON: p.opts.JSONLog, Version: version.Version})
+	p.observer = observe.New(observe.Options{Registerer: p.deps.Registry, Log: p.deps.AccessLog, Format: p.deps.Format, Version: version.Version})
 	dial := upstream.Dialer(p.deps.Dial)
 	p.http1 = http1.NewClient(http1.ClientOptions{Dial: dial, Connected: p.observer.Connected})
 	p.http2 = http2.NewClient(http2.ClientOptions{Dial: dial, Connected: p.observer.Connected})

@@ -52,6 +52,7 @@ func (p *Proxy) obey(t table.Table, changes []table.Change, revision string) err
 	p.forwarder.SetIndex(index)
 	if touches(changes, table.KindSelf) {
 		p.revoke(t)
+		p.heed(t)
 	}
 	if touches(changes, table.KindPeer) {
 		p.link.SetPeers(slices.Collect(table.Each[*table.Peer](t)))

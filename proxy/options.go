@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/navehq/nave/proxy/observe"
 )
 
 // Options are the proxy's settings, as they stand in its options file.
@@ -42,8 +44,6 @@ type Options struct {
 	Standalone bool `json:"standalone,omitempty"`
 	// AnyPort takes a free port where the wanted one cannot be opened.
 	AnyPort bool `json:"anyPort,omitempty"`
-	// JSONLog writes the access log as JSON.
-	JSONLog bool `json:"jsonLog,omitempty"`
 }
 
 // The ports besides the Gateway's listeners.
@@ -65,8 +65,10 @@ func (o *Options) fill() {
 
 // Deps are what the proxy is given by whoever starts it.
 type Deps struct {
-	Log      *slog.Logger
+	Log *slog.Logger
+	// Level and Format are Log's, which the table may change.
 	Level    *slog.LevelVar
+	Format   *observe.Format
 	Registry *prometheus.Registry
 	// AccessLog gets the access log [none].
 	AccessLog io.Writer
@@ -81,6 +83,9 @@ func (d *Deps) fill() {
 	}
 	if d.Level == nil {
 		d.Level = &slog.LevelVar{}
+	}
+	if d.Format == nil {
+		d.Format = &observe.Format{}
 	}
 	if d.Registry == nil {
 		d.Registry = prometheus.NewRegistry()

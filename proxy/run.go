@@ -34,10 +34,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	g.Go(func() error {
 		<-inner.Done()
 		p.draining.Store(true)
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		defer cancel()
-		p.sockets.Drain(last)
-		err := p.linkServer.Shutdown(last)
+		err := p.end(context.WithoutCancel(ctx))
 		stop()
 		p.close()
 		return err

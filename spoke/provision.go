@@ -49,16 +49,17 @@ func (s *Spoke) provision(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		list := s.wishes()
-		names := make([]string, 0, len(list))
+		names, asked := make([]string, 0, len(list)), make([]string, 0, len(list))
 		for _, w := range list {
 			names = append(names, w.id)
+			asked = append(asked, fmt.Sprint(w.id, w.info.Env, w.info.Runtime.Drain))
 		}
-		if told == nil || !slices.Equal(told, names) {
+		if told == nil || !slices.Equal(told, asked) {
 			if err := s.ask(ctx, list); err != nil {
 				s.deps.Log.Warn("provision proxies", "err", err)
 				told = nil
 			} else {
-				told = names
+				told = asked
 				s.forget(names)
 			}
 		}
@@ -120,5 +121,9 @@ func (s *Spoke) proxy(w wish) (process.Proxy, error) {
 	if err != nil {
 		return process.Proxy{}, fmt.Errorf("write the options of proxy %q: %w", w.id, err)
 	}
-	return process.Proxy{Name: w.id, Options: options}, nil
+	out := process.Proxy{Name: w.id, Options: options, Env: w.info.Env}
+	if d := w.info.Runtime.Drain; d != nil {
+		out.Drain = d.Max
+	}
+	return out, nil
 }

@@ -137,7 +137,16 @@ func (p *printer) self(s *Self) {
 	p.head("self", pair("cluster", s.Cluster), pair("region", s.Region), pair("tenant", s.Tenant),
 		pair("gateway", s.Gateway), pair("home", home), pair("sessionKeys", s.SessionKeys),
 		flag("servedBy", s.ServedBy), flag("probe", s.Probe != ""), flag("standalone", s.Standalone), pair("azureName", s.AzureName),
+		pair("logLevel", s.LogLevel), pair("logFormat", s.LogFormat), s.Drain.String(),
 		list("allowed", s.AllowedAddresses), list("revoked", s.Revoked))
+}
+
+// String is empty for none.
+func (d *Drain) String() string {
+	if d == nil {
+		return ""
+	}
+	return fmt.Sprintf("drain=%ds..%ds", d.Min, d.Max)
 }
 
 func (p *printer) listener(l *Listener) {

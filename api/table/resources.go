@@ -44,6 +44,28 @@ type Self struct {
 	Standalone bool `json:"standalone,omitempty"`
 	// AzureName is how gen_ai.provider.name spells Azure OpenAI.
 	AzureName string `json:"azureName,omitempty"`
+	// Runtime is what proxies are told by AgentgatewayParameters.
+	Runtime
+}
+
+// Runtime is how a proxy logs and ends.
+type Runtime struct {
+	// LogLevel is error, warn, info, debug or LogOff; "" leaves the proxy's own.
+	LogLevel string `json:"logLevel,omitempty"`
+	// LogFormat is json or text, of the proxy's log and of the access log; "" is text.
+	LogFormat string `json:"logFormat,omitempty"`
+	// Drain bounds how long the proxy takes to end; nil leaves its own bounds.
+	Drain *Drain `json:"drain,omitempty"`
+}
+
+// LogOff is the level at which nothing is logged.
+const LogOff = "off"
+
+// Drain bounds in seconds how long a proxy takes to end: it takes new requests
+// for Min, and what is not finished after Max is cut off.
+type Drain struct {
+	Min int64 `json:"min"`
+	Max int64 `json:"max"`
 }
 
 // ID is always self self.

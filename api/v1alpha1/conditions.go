@@ -30,6 +30,11 @@ const (
 	ReasonNamespaceNotAdmitted = "NamespaceNotAdmitted"
 	// ReasonAwaitingHub: the hub has not yet said whose the namespace is.
 	ReasonAwaitingHub = "AwaitingHub"
+	// ReasonOnlyOnKubernetes: the field is for what only a Kubernetes cluster runs.
+	// It means nothing here and stops nothing.
+	ReasonOnlyOnKubernetes = "OnlyOnKubernetes"
+	// ReasonOnlyAtHome: it does not leave the cluster that declares it.
+	ReasonOnlyAtHome = "OnlyAtHome"
 	// ReasonOverLimit: the tenant has as many as it may.
 	ReasonOverLimit = "OverLimit"
 	// ReasonHostnameNotAllowed: the tenant may not claim the hostname.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,8 +16,11 @@ import (
 )
 
 const (
-	// grace is how long a process may take to end before it is killed.
+	// grace is how long a process may take to end before it is killed, and longer
+	// where it has been told to drain for longer.
 	grace = 12 * time.Second
+	// proxyDrain is how long a proxy drains that is told nothing.
+	proxyDrain = 10 * time.Second
 	// The waits before a process that died is started again.
 	firstWait, longestWait = 100 * time.Millisecond, 5 * time.Second
 	// steady is how long a process has to run until it counts as one that works,
@@ -62,6 +66,8 @@ type program struct {
 	log  string
 	slog *slog.Logger
 
+	// ready tells whether a proxy serves.
+	ready func() bool
 	// listed programs are in a region's own file.
 	listed bool
 	// runs is how often it was started.
@@ -70,8 +76,11 @@ type program struct {
 	mu      sync.Mutex
 	process *os.Process
 	began   time.Time
-	held    bool // not to be restarted
-	ended   bool
+	// more are variables besides env, and drain is how long it may take to end.
+	more  []string
+	drain time.Duration
+	held  bool // not to be restarted
+	ended bool
 	// again has it started anew as if for the first time.
 	again bool
 	// quick counts how often in a row it ended soon, and cause is why it did last.
@@ -175,7 +184,7 @@ func (p *program) once() error {
 	}
 	defer file.Close()
 	cmd := exec.Command(p.path, p.args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = p.dir, append(os.Environ(), p.env...), attributes()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = p.dir, slices.Concat(os.Environ(), p.env, p.equipment()), attributes()
 	cmd.Stdout, cmd.Stderr = file, file
 	p.mu.Lock()
 	if p.ended || p.held {
@@ -204,7 +213,7 @@ func (p *program) once() error {
 // endGroup ends what a process left behind: politely where it was asked to end
 // for good, since its children were asked too, at once where it is to run anew.
 func (p *program) endGroup(group int) {
-	for end := time.Now().Add(grace); p.over() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(p.patience()); p.over() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if syscall.Kill(-group, 0) != nil {
 			return // there is nobody
 		}
@@ -245,6 +254,29 @@ func (p *program) restart() {
 	p.signal(syscall.SIGTERM)
 }
 
+// equip sets what the process is given besides its options, and tells whether it
+// has to be started again to have it.
+func (p *program) equip(env []string, drain time.Duration) (stale bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stale = p.process != nil && !slices.Equal(p.more, env)
+	p.more, p.drain = env, drain
+	return stale
+}
+
+func (p *program) equipment() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.more
+}
+
+// patience is how long the process may take to end.
+func (p *program) patience() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(grace, p.drain+grace-proxyDrain)
+}
+
 func (p *program) rouse() {
 	select {
 	case p.wake <- struct{}{}:
@@ -261,7 +293,7 @@ func (p *program) stop() {
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(grace):
+	case <-time.After(p.patience()):
 		p.signal(syscall.SIGKILL)
 		<-p.done
 	}

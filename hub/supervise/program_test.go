@@ -322,3 +322,51 @@ func TestAddressesAreGivenBack(t *testing.T) {
 		t.Errorf("%s is %s now: %v", first, now, err)
 	}
 }
+
+// Proxies whose variables change are started again one after another, and those
+// that stay as they are run on.
+func TestRoll(t *testing.T) {
+	var mu sync.Mutex
+	down, most := 0, 0
+	var list []*program
+	for range 3 {
+		p := shell(t, `trap 'exit 0' TERM; echo "is $X"; while :; do sleep 0.05; done`)
+		p.equip([]string{"X=1"}, 0)
+		p.start()
+		p.ready = func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			down = 0
+			for _, other := range list {
+				if !other.running() {
+					down++
+				}
+			}
+			most = max(most, down)
+			return p.tail() == "is 2"
+		}
+		list = append(list, p)
+	}
+	for _, p := range list {
+		eventually(t, "it does not start", func() bool { return p.tail() == "is 1" })
+		if p.equip([]string{"X=1"}, time.Minute) {
+			t.Error("a longer drain has it start again")
+		}
+		if p.patience() <= time.Minute {
+			t.Errorf("it is killed after %s, before its drain is over", p.patience())
+		}
+		if !p.equip([]string{"X=2"}, time.Minute) {
+			t.Error("another variable does not have it start again")
+		}
+	}
+	(&region{}).roll(list)
+	for _, p := range list {
+		if p.runs.Load() != 2 || p.tail() != "is 2" {
+			t.Errorf("%d runs, and it says %q", p.runs.Load(), p.tail())
+		}
+		p.stop()
+	}
+	if most > 1 {
+		t.Errorf("%d of 3 were down at once", most)
+	}
+}

@@ -27,6 +27,8 @@ type region struct {
 	proxies  map[string]*program
 	programs []*program
 	files    programs
+	// rolling is held while its proxies are started again one after another.
+	rolling sync.Mutex
 	// killed regions are not restarted until they are given back.
 	killed bool
 	// due gives a killed region back when its time is over; order is the run of the

@@ -63,6 +63,7 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 	}
 	names := map[string]bool{}
 	var failed error
+	var stale []*program
 	for _, w := range wanted.Proxies {
 		names[w.Name] = true
 		// One that runs already finds its new options, and the ticket among them,
@@ -72,9 +73,13 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 			failed = err
 			continue
 		}
-		if r.proxies[w.Name] != nil {
+		if old := r.proxies[w.Name]; old != nil {
+			if old.equip(w.Env, time.Duration(w.Drain)*time.Second) {
+				stale = append(stale, old)
+			}
 			continue
 		}
+		p.equip(w.Env, time.Duration(w.Drain)*time.Second)
 		r.proxies[w.Name] = p
 		p.held = r.killed
 		p.start()
@@ -87,6 +92,7 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 		}
 	}
 	s.mu.Unlock()
+	go r.roll(stale)
 	for _, p := range gone {
 		p.stop()
 		s.problems.set("process " + p.name)
@@ -98,6 +104,35 @@ func (s *Supervisor) run(cluster string, wanted process.Wanted) error {
 		}
 	}
 	return failed
+}
+
+// roll starts proxies again, one when the one before serves again, so that the
+// others of a Gateway serve meanwhile.
+func (r *region) roll(list []*program) {
+	r.rolling.Lock()
+	defer r.rolling.Unlock()
+	for _, p := range list {
+		runs := p.runs.Load()
+		p.restart()
+		until := time.Now().Add(p.patience() + steady)
+		for !p.over() && !p.onHold() && time.Now().Before(until) {
+			if p.runs.Load() > runs && p.ready != nil && p.ready() {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+// answersReady tells whether a proxy at an address is ready.
+func answersReady(ip string) bool {
+	client := http.Client{Timeout: time.Second}
+	resp, err := client.Get("http://" + at(ip, proxy.HealthPort) + "/healthz/ready")
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close() // it is not read
+	return resp.StatusCode == http.StatusOK
 }
 
 func (s *Supervisor) proxy(cluster string, w process.Proxy) (*program, error) {
@@ -117,5 +152,7 @@ func (s *Supervisor) proxy(cluster string, w process.Proxy) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.program("proxy-"+cluster+"-"+w.Name, "nave-proxy", path), nil
+	p := s.program("proxy-"+cluster+"-"+w.Name, "nave-proxy", path)
+	p.ready = func() bool { return answersReady(ip) }
+	return p, nil
 }

@@ -14,8 +14,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Log gets the access log, many lines in one Write; nil writes none.
 	Log io.Writer
-	// JSON writes lines as JSON objects instead of key=value.
-	JSON bool
+	// Format says how lines are written; nil is text.
+	Format *Format
 	// Version is the tag of build_info.
 	Version string
 }
@@ -23,7 +23,7 @@ type Options struct {
 // Observer writes a line and counts for each record. It is safe for use by
 // many goroutines.
 type Observer struct {
-	json    bool
+	format  *Format
 	lines   *lines
 	scratch sync.Pool
 	metrics *metrics
@@ -32,7 +32,10 @@ type Observer struct {
 
 // New makes an Observer. Close must be called to end its writer.
 func New(o Options) *Observer {
-	v := &Observer{json: o.JSON, metrics: newMetrics(o.Version), sockets: newSockets()}
+	v := &Observer{format: o.Format, metrics: newMetrics(o.Version), sockets: newSockets()}
+	if v.format == nil {
+		v.format = &Format{}
+	}
 	v.scratch.New = func() any { b := make([]byte, 0, 1024); return &b }
 	if o.Log != nil {
 		v.lines = newLines(o.Log)
@@ -54,7 +57,7 @@ func New(o Options) *Observer {
 func (v *Observer) End(r *Record, now time.Time) {
 	if v.lines != nil {
 		b := v.scratch.Get().(*[]byte)
-		*b = appendLine((*b)[:0], r, now, v.json)
+		*b = appendLine((*b)[:0], r, now, v.format.json.Load())
 		v.lines.add(*b)
 		v.scratch.Put(b)
 	}

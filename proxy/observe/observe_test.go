@@ -58,7 +58,9 @@ func TestLogLineCannotBeForged(t *testing.T) {
 	r.Path = "/a\nb status=200 \"x\"\xff"
 	for _, form := range []bool{false, true} {
 		var out bytes.Buffer
-		v := observe.New(observe.Options{Log: &out, JSON: form})
+		format := &observe.Format{}
+		format.SetJSON(form)
+		v := observe.New(observe.Options{Log: &out, Format: format})
 		v.End(r, end)
 		v.Close()
 		if n := strings.Count(out.String(), "\n"); n != 1 {

@@ -50,7 +50,7 @@ func (s *schema) parameters(l *derive.Look, cluster, namespace, group, kind, nam
 			message: "kind " + kind + " holds no parameters", remedy: "refer to an AgentgatewayParameters"}}
 	}
 	o, _, ok := get[*agentgateway.AgentgatewayParameters](s, l, ref{cluster, key})
-	if !ok || len(o.Invalid) > 0 {
+	if !ok || unreadable(o) {
 		return "", []fault{{field: "spec.parametersRef", reason: "InvalidParameters",
 			message: key.String() + " is not there or not valid", remedy: "declare it"}}
 	}
@@ -61,18 +61,6 @@ func (s *schema) parameters(l *derive.Look, cluster, namespace, group, kind, nam
 		return "", nil
 	}
 	return string(parts.Spec), nil
-}
-
-// builtParameters are what a provisioner takes; the overlays as they stand.
-var builtParameters = built("image", "logging", "env", "resources", "shutdown", "deployment", "service",
-	"serviceAccount", "podDisruptionBudget", "horizontalPodAutoscaler")
-
-func (s *schema) productOfParameters(o *objects.Object) product {
-	var faults []fault
-	for _, path := range unbuilt(o, builtParameters) {
-		faults = append(faults, notBuilt(path))
-	}
-	return product{problems: s.problems(o, faults)}
 }
 
 func (s *schema) productOfClass(l *derive.Look, r ref, o *objects.Object) product {
@@ -89,22 +77,4 @@ func (s *schema) productOfClass(l *derive.Look, r ref, o *objects.Object) produc
 		status:   &objects.Status{Key: o.Key, Generation: o.Generation, Value: &gwv1.GatewayClassStatus{Conditions: at(o.Generation, accepted)}},
 		problems: s.problems(o, c.faults),
 	}
-}
-
-// replicas is how many proxies parameters ask for, the later ones winning.
-func replicas(parameters []string) int {
-	n := 1
-	for _, p := range parameters {
-		var spec struct {
-			Deployment struct {
-				Spec struct {
-					Replicas *int `json:"replicas"`
-				} `json:"spec"`
-			} `json:"deployment"`
-		}
-		if json.Unmarshal([]byte(p), &spec) == nil && spec.Deployment.Spec.Replicas != nil {
-			n = max(0, *spec.Deployment.Spec.Replicas)
-		}
-	}
-	return n
 }

@@ -110,7 +110,7 @@ func (s *schema) problems(o *objects.Object, faults []fault) []objects.Problem {
 			Cluster: s.options.Cluster, File: o.File, Object: o.Key.String(), Field: f.field,
 			Reason: cmp.Or(f.reason, "Invalid"), Message: f.message, Remedy: f.remedy,
 		}
-		if f.reason == v1alpha1.ReasonAwaitingHub {
+		if f.reason == v1alpha1.ReasonAwaitingHub || f.reason == v1alpha1.ReasonOnlyOnKubernetes {
 			p.Severity = objects.SeverityInfo
 		}
 		if !slices.Contains(out, p) {
@@ -118,6 +118,12 @@ func (s *schema) problems(o *objects.Object, faults []fault) []objects.Problem {
 		}
 	}
 	return out
+}
+
+// unreadable tells that nobody knows what of an object was meant. Where all its
+// values are of their types, those that are not allowed are left out.
+func unreadable(o *objects.Object) bool {
+	return slices.ContainsFunc(o.Invalid, func(p objects.Problem) bool { return p.Reason != objects.ReasonNotAllowed })
 }
 
 // invalid are the faults that an object was read with. The reader has already

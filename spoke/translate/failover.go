@@ -66,7 +66,7 @@ func (s *schema) deriveFailover(l *derive.Look, r ref) *failoverState {
 		return &failoverState{}
 	}
 	f := &failoverState{rules: p.Spec.FailoverRules, drift: p.Spec.PolicyDrift, regions: failover.Regions(p.Spec.Providers), faults: invalid(o)}
-	f.unread = slices.ContainsFunc(o.Invalid, func(p objects.Problem) bool { return p.Reason != objects.ReasonNotAllowed })
+	f.unread = unreadable(o)
 	for _, x := range failover.Check(&p.Spec) {
 		if x.Unbuilt {
 			f.partial = append(f.partial, fault{x.Path, v1alpha1.ReasonUnsupportedField, x.Message, x.Remedy})

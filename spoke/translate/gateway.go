@@ -102,7 +102,7 @@ func (s *schema) infrastructure(l *derive.Look, r ref, gw *gwv1.Gateway, class r
 			}
 		}
 	}
-	g.info.Replicas = replicas(g.info.Parameters)
+	g.info.infer(r.cluster == s.options.Cluster)
 }
 
 func with(m map[string]string, k, v string) map[string]string {

@@ -172,6 +172,9 @@ func show(t testing.TB, tr translate.Translator, problems []objects.Problem) str
 		for _, p := range info.Parameters {
 			fmt.Fprintf(&b, ", parameters %s", p)
 		}
+		if len(info.Env) > 0 {
+			fmt.Fprintf(&b, ", env %q", info.Env)
+		}
 		b.WriteString("\n")
 		if err := table.Print(&b, tab); err != nil {
 			t.Fatal(err)

@@ -97,6 +97,7 @@ func (s *schema) pieceOfSelf(l *derive.Look, n node) piece {
 	out := piece{resource: self}
 	if n.key.Kind == kindGateway {
 		self.Gateway, self.Home = n.key.Namespace+"/"+n.key.Name, n.view
+		self.Runtime = s.gateways.Get(l, ref{n.view, n.key}).info.Runtime
 		if keys, ok := s.keys.Get(l, n.table); ok && len(keys) > 0 {
 			secret := secretNode(useSession, n.key, "")
 			secret.table = n.table
@@ -175,9 +176,14 @@ func (s *schema) derivePlaced(l *derive.Look, key string) product {
 		return product{problems: []objects.Problem{tell(g.accepted.reason, g.accepted.message, "see its status at home")}}
 	}
 	out := product{table: &g.info, roots: s.tableRoots(l, r, g)}
+	if g.info.declaresEnv() {
+		stays := tell(v1alpha1.ReasonOnlyAtHome, "variables of its AgentgatewayParameters stay at home, so its proxies here have none", "nothing is to be done, or place it Local")
+		stays.Severity = objects.SeverityInfo
+		out.problems = append(out.problems, stays)
+	}
 	for _, x := range g.listeners {
 		for _, f := range x.faults {
-			out.problems = []objects.Problem{tell(f.reason, "listener "+x.name+": "+f.message, f.remedy)}
+			out.problems = append(out.problems, tell(f.reason, "listener "+x.name+": "+f.message, f.remedy))
 		}
 	}
 	return out

@@ -75,6 +75,11 @@ type TableInfo struct {
 	Class string
 	// Labels and Annotations are of the Gateway's infrastructure.
 	Labels, Annotations map[string]string
+	// Runtime is what its proxies obey of the parameters: it is in the table's Self
+	// too. Env are the variables of their processes, NAME=value, sorted; a Gateway
+	// that is placed elsewhere has none there.
+	Runtime table.Runtime
+	Env     []string
 	// Parameters are the specs of the AgentgatewayParameters in force, the
 	// class's first, as declared: overlays are the provisioner's to apply.
 	Parameters []string

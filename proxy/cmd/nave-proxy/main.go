@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/navehq/nave/proxy"
+	"github.com/navehq/nave/proxy/observe"
 )
 
 // collect is how much garbage there may be for what lives, percent: a proxy's
@@ -44,13 +45,13 @@ func run(path string) error {
 	if err := json.Unmarshal(data, &opts); err != nil {
 		return fmt.Errorf("read the options in %s: %w", path, err)
 	}
-	level := &slog.LevelVar{}
+	level, format := &slog.LevelVar{}, &observe.Format{}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	p, err := proxy.New(ctx, opts, proxy.Deps{
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), Level: level,
+		Log: slog.New(format.Handler(os.Stderr, level)), Level: level, Format: format,
 		Registry: registry, AccessLog: os.Stdout,
 	})
 	if err != nil {

@@ -20,6 +20,10 @@ import (
 type Proxy struct {
 	Name    string          `json:"name"`
 	Options json.RawMessage `json:"options"`
+	// Env are variables of its process, NAME=value.
+	Env []string `json:"env,omitempty"`
+	// Drain is how long it may take to end, seconds; 0 leaves it to the supervisor.
+	Drain int64 `json:"drain,omitempty"`
 }
 
 // Wanted is the complete list of a cluster's proxies.
