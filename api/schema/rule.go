@@ -10,6 +10,7 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/ext"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -97,6 +98,7 @@ func newLanguage() (*cel.Env, error) {
 			_, err := netip.ParsePrefix(v.Value().(string))
 			return types.Bool(err == nil)
 		}))),
+		cel.Function("isSorted", cel.MemberOverload("is_sorted", []*cel.Type{cel.ListType(cel.DynType)}, cel.BoolType, cel.UnaryBinding(isSorted))),
 		cel.Function("isQuantity", cel.Overload("is_quantity", []*cel.Type{cel.StringType}, cel.BoolType, cel.UnaryBinding(func(v ref.Val) ref.Val {
 			_, err := resource.ParseQuantity(v.Value().(string))
 			return types.Bool(err == nil)
@@ -111,4 +113,19 @@ func newLanguage() (*cel.Env, error) {
 		cel.Function("compareTo", cel.MemberOverload("compare_quantities", []*cel.Type{cel.DoubleType, cel.DoubleType}, cel.IntType,
 			cel.BinaryBinding(func(a, b ref.Val) ref.Val { return a.(types.Double).Compare(b) }))),
 	)
+}
+
+func isSorted(list ref.Val) ref.Val {
+	values := list.(traits.Lister)
+	n := values.Size().(types.Int)
+	for i := types.Int(1); i < n; i++ {
+		before, ok := values.Get(i - 1).(traits.Comparer)
+		if !ok {
+			return types.NewErr("items have no order")
+		}
+		if before.Compare(values.Get(i)) == types.IntOne {
+			return types.False
+		}
+	}
+	return types.True
 }
