@@ -18,7 +18,7 @@ func (p *Proxy) heed(t table.Table) {
 	if self := table.Find[*table.Self](t, "self"); self != nil {
 		now = self.Runtime
 	}
-	before := p.told.Swap(&now)
+	before := p.runtime.Swap(&now)
 	if before == nil {
 		before = &table.Runtime{}
 	}
@@ -39,7 +39,7 @@ func (p *Proxy) heed(t table.Table) {
 // finishes what was begun until the longest is over.
 func (p *Proxy) end(ctx context.Context) error {
 	least, most := time.Duration(0), drain
-	if told := p.told.Load(); told != nil && told.Drain != nil {
+	if told := p.runtime.Load(); told != nil && told.Drain != nil {
 		least, most = time.Duration(told.Drain.Min)*time.Second, time.Duration(told.Drain.Max)*time.Second
 	}
 	last, cancel := context.WithTimeout(ctx, most)

@@ -52,8 +52,8 @@ type Proxy struct {
 	ports        map[string]net.Listener
 
 	allowed atomic.Pointer[admitted]
-	// told is what the table said last of how the proxy logs and ends.
-	told atomic.Pointer[table.Runtime]
+	// runtime is what the table said last of how the proxy logs and ends.
+	runtime atomic.Pointer[table.Runtime]
 	// certificates are the TLS configurations by listener.
 	certificates atomic.Pointer[certificates]
 	// ready: there is a table; draining: nothing new is taken.
