@@ -45,15 +45,12 @@ func run(path string) error {
 	if err := json.Unmarshal(data, &opts); err != nil {
 		return fmt.Errorf("read the options in %s: %w", path, err)
 	}
-	level, format := &slog.LevelVar{}, &observe.Format{}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	deps := proxy.Deps{Level: &slog.LevelVar{}, Format: &observe.Format{}, Registry: prometheus.NewRegistry(), AccessLog: os.Stdout}
+	deps.Log = slog.New(deps.Format.Handler(os.Stderr, deps.Level))
+	deps.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p, err := proxy.New(ctx, opts, proxy.Deps{
-		Log: slog.New(format.Handler(os.Stderr, level)), Level: level, Format: format,
-		Registry: registry, AccessLog: os.Stdout,
-	})
+	p, err := proxy.New(ctx, opts, deps)
 	if err != nil {
 		return err
 	}
