@@ -11,6 +11,8 @@ import (
 // lastTransitionTime where a condition's status changed.
 type Status struct {
 	Key Key
+	// File is where the object is declared: path:line, or "".
+	File string
 	// Generation is the object's generation that this status speaks of.
 	Generation int64
 	// Value is the status block: *gatewayv1.GatewayStatus, *gatewayv1.RouteStatus,

@@ -209,7 +209,7 @@ func (s *schema) productOfTLSPolicy(l *derive.Look, r ref, o *objects.Object) pr
 			status.Ancestors = appendAncestor(status.Ancestors, gatewayRef(g), at(o.Generation, c, resolved))
 		}
 	}
-	return product{status: &objects.Status{Key: r.Key, Generation: o.Generation, Value: status}, problems: s.problems(o, faults)}
+	return product{status: &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation, Value: status}, problems: s.problems(o, faults)}
 }
 
 // tlsTarget is one Service that a policy targets.

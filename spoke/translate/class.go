@@ -74,7 +74,7 @@ func (s *schema) productOfClass(l *derive.Look, r ref, o *objects.Object) produc
 		accepted = no(v1alpha1.ConditionAccepted, string(gwv1.GatewayClassReasonInvalidParameters), join(faults))
 	}
 	return product{
-		status:   &objects.Status{Key: o.Key, Generation: o.Generation, Value: &gwv1.GatewayClassStatus{Conditions: at(o.Generation, accepted)}},
+		status:   &objects.Status{Key: o.Key, File: o.File, Generation: o.Generation, Value: &gwv1.GatewayClassStatus{Conditions: at(o.Generation, accepted)}},
 		problems: s.problems(o, c.faults),
 	}
 }

@@ -233,7 +233,7 @@ func (s *schema) productOfGateway(l *derive.Look, r ref, o *objects.Object) prod
 	if g.accepted.status != "True" && len(faults) == 0 && len(o.Invalid) == 0 {
 		p.problems = s.problems(o, []fault{waiting(g.accepted)})
 	}
-	p.status = &objects.Status{Key: r.Key, Generation: o.Generation, Value: s.gatewayStatus(l, r, o, g)}
+	p.status = &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation, Value: s.gatewayStatus(l, r, o, g)}
 	return p
 }
 

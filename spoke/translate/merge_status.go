@@ -53,7 +53,7 @@ func (s *schema) productOfBackend(l *derive.Look, r ref, o *objects.Object) prod
 		faults = append(faults, waiting(accepted))
 	}
 	return product{
-		status: &objects.Status{Key: r.Key, Generation: o.Generation,
+		status: &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation,
 			Value: &objects.Conditions{Conditions: overlay(at(o.Generation, conditions...), s.verdict(l, r))}},
 		problems: s.problems(o, faults),
 	}

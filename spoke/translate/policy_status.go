@@ -48,7 +48,7 @@ func (s *schema) productOfPolicy(l *derive.Look, r ref, o *objects.Object) produ
 		status.Ancestors = appendAncestor(status.Ancestors, parentReference(t.key, t.section), overlay(at(o.Generation, accepted, attached), s.verdict(l, r)))
 	}
 	return product{
-		status:   &objects.Status{Key: r.Key, Generation: o.Generation, Value: status},
+		status:   &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation, Value: status},
 		problems: s.problems(o, faults[min(len(o.Invalid), len(faults)):]),
 	}
 }

@@ -53,7 +53,7 @@ func (s *schema) productOfUnbuiltKind(r ref, o *objects.Object) product {
 	}
 	f := fault{reason: "UnsupportedKind", message: "kind " + r.Kind + " is not built yet", remedy: "remove it"}
 	return product{
-		status: &objects.Status{Key: r.Key, Generation: o.Generation, Value: &objects.Conditions{
+		status: &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation, Value: &objects.Conditions{
 			Conditions: at(o.Generation, no(v1alpha1.ConditionAccepted, f.reason, f.message)),
 		}},
 		problems: s.problems(o, []fault{f}),

@@ -177,7 +177,7 @@ func (s *schema) productOfRoute(l *derive.Look, r ref, o *objects.Object) produc
 	}
 	p.roots = uniqueRoots(p.roots)
 	if r.cluster == s.options.Cluster && len(a.parents) > 0 {
-		p.status = &objects.Status{Key: r.Key, Generation: o.Generation, Value: s.routeStatus(l, r, o, a, set)}
+		p.status = &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation, Value: s.routeStatus(l, r, o, a, set)}
 		p.problems = s.routeProblems(o, a, set)
 	}
 	return p

@@ -95,5 +95,5 @@ func (s *schema) productOfFailover(l *derive.Look, r ref, o *objects.Object) pro
 		}
 		status.Ancestors = appendAncestor(status.Ancestors, parentReference(t.Key, t.section), at(o.Generation, conditions...))
 	}
-	return product{status: &objects.Status{Key: r.Key, Generation: o.Generation, Value: status}, problems: s.problems(o, faults[min(len(o.Invalid), len(faults)):])}
+	return product{status: &objects.Status{Key: r.Key, File: o.File, Generation: o.Generation, Value: status}, problems: s.problems(o, faults[min(len(o.Invalid), len(faults)):])}
 }

@@ -213,6 +213,9 @@ func (f *fleet) written(object string, want ...string) error {
 	if err := yaml.Unmarshal(data, &status); err != nil {
 		return err
 	}
+	if top, ok := status.(map[string]any); !ok || !strings.Contains(fmt.Sprint(top["file"]), ".yaml:") {
+		return fmt.Errorf("the file is not named:\n%s", data)
+	}
 	if !tells(status, want) {
 		return fmt.Errorf("no message holds %q:\n%s", want, data)
 	}

@@ -22,6 +22,7 @@ type Written struct {
 	Kind      string            `json:"kind"`
 	Namespace string            `json:"namespace,omitempty"`
 	Name      string            `json:"name"`
+	File      string            `json:"file,omitempty"` // where the object is declared
 	Notes     map[string]string `json:"annotations,omitempty"`
 	Status    json.RawMessage   `json:"status"`
 }
@@ -73,7 +74,7 @@ func (w Statuses) write(s objects.Status, notes map[string]string) (json.RawMess
 	if raw, err = json.Marshal(after); err != nil {
 		return nil, err
 	}
-	data, err := yaml.Marshal(Written{s.Key.Group, s.Key.Kind, s.Key.Namespace, s.Key.Name, notes, raw})
+	data, err := yaml.Marshal(Written{s.Key.Group, s.Key.Kind, s.Key.Namespace, s.Key.Name, s.File, notes, raw})
 	if err != nil {
 		return nil, err
 	}
