@@ -29,6 +29,9 @@ func (*Fleet) ID() (Kind, string) { return KindFleet, "fleet" }
 // Tenant is one tenant as this cluster needs to know it.
 type Tenant struct {
 	Name string `json:"name"`
+	// NotAdmitted is set where the cluster does not take the tenant in: its
+	// namespaces are nobody's then, and not the default tenant's.
+	NotAdmitted bool `json:"notAdmitted,omitempty"`
 	// Namespaces of this cluster that are its own; All where the tenant owns every one.
 	Namespaces []string `json:"namespaces,omitempty"`
 	All        bool     `json:"all,omitempty"`

@@ -36,6 +36,9 @@ func (s *schema) passTenant(l *derive.Look, name string) []Assigned {
 	for _, cluster := range clusters {
 		c, _ := s.clusters.Get(l, cluster)
 		if !c.Admits(name) {
+			out = append(out, assigned(cluster, &assignment.Tenant{
+				Name: name, NotAdmitted: true, Namespaces: t.Namespaces(cluster), Elsewhere: elsewhere(t, cluster, clusters),
+			}))
 			continue
 		}
 		out = append(out, assigned(cluster, &assignment.Tenant{

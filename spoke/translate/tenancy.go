@@ -39,7 +39,7 @@ func (s *schema) deriveOwner(l *derive.Look, p place) owner {
 	for _, name := range s.tenantNames.Get(l, only) {
 		t, _ := s.tenants.Get(l, name)
 		if slices.Contains(t.Namespaces, p.namespace) {
-			return owner{tenant: name}
+			return owned(t)
 		}
 		if t.All {
 			everything = name
@@ -54,6 +54,16 @@ func (s *schema) deriveOwner(l *derive.Look, p place) owner {
 	}
 }
 
+func owned(t *assignment.Tenant) owner {
+	if t.NotAdmitted {
+		return owner{
+			reason:  v1alpha1.ReasonNamespaceNotAdmitted,
+			message: fmt.Sprintf("the namespace is tenant %q's, which this cluster does not admit; ask the platform team to name it in the Cluster's tenants", t.Name),
+		}
+	}
+	return owner{tenant: t.Name}
+}
+
 // deriveOwnerElsewhere finds whose a namespace of another cluster is: a placed
 // Gateway's tenant, what the hub says, else the fleet's default, else whose it is here.
 func (s *schema) deriveOwnerElsewhere(l *derive.Look, p place) owner {
@@ -65,7 +75,7 @@ func (s *schema) deriveOwnerElsewhere(l *derive.Look, p place) owner {
 	for _, name := range s.tenantNames.Get(l, only) {
 		t, _ := s.tenants.Get(l, name)
 		if t.All || slices.Contains(t.Elsewhere[p.cluster], p.namespace) {
-			return owner{tenant: name}
+			return owned(t)
 		}
 		told = told || len(t.Elsewhere[p.cluster]) > 0
 	}
