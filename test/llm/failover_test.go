@@ -174,7 +174,7 @@ func wholeTools(t *testing.T, name string) {
 // is counted under its reason.
 func asked(t *testing.T, name string, sim *model.Simulator, why string) {
 	t.Helper()
-	requests := sim.Requests()
+	requests := heard(sim, 2)
 	if len(requests) != 2 {
 		t.Errorf("Anthropic was asked %d times, want twice", len(requests))
 	}
@@ -187,6 +187,13 @@ func asked(t *testing.T, name string, sim *model.Simulator, why string) {
 		}
 	}
 	moved(t, name, why)
+}
+
+// heard are a simulator's requests, once there are n: it counts one when it has said
+// all that it says, which may be after the client has heard it.
+func heard(sim *model.Simulator, n int) []model.Request {
+	eventually(5*time.Second, func() bool { return len(sim.Requests()) >= n })
+	return sim.Requests()
 }
 
 // moved waits until the move from a backend's first provider is counted.
@@ -267,7 +274,7 @@ func TestFailoverToAnotherRegion(t *testing.T) {
 	declare(t, backend{name: "regions", providers: []provider{one, two}, failover: "order: {by: Region, regions: [eastus, westus2]}"})
 	streamsTools(t, "regions")
 	wholeTools(t, "regions")
-	if n := len(sim.Requests()); n != 4 {
+	if n := len(heard(sim, 4)); n != 4 {
 		t.Errorf("the other region's provider was asked %d times, want 4", n)
 	}
 	for _, r := range sim.Requests() {
