@@ -48,8 +48,8 @@ func TestPage(t *testing.T) {
 		return lacks(dom, "as of ")
 	})
 	for _, want := range []string{
-		"<td>westus2</td>", `<td class="good">Connected</td>`, `<td class="warn">Cordoned</td>`, "gossip: ", "link: ", "agentgateway-system/agentgateway-mcp",
-		f.models(entry)[0], "from eastus", "to see it on the page",
+		`data-label="cluster">westus2</td>`, `<td class="good" data-label="lease">Connected</td>`, `<td class="warn" data-label="state">Cordoned</td>`, "gossip: ", "link: ", "agentgateway-system/agentgateway-mcp",
+		f.models(entry)[0], "eastus → westus2", "to see it on the page",
 	} {
 		if err := lacks(dom, want); err != nil {
 			t.Errorf("%v:\n%s", err, dom)
