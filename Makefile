@@ -29,7 +29,7 @@ demo: build-test ## a fleet of three regions, one of them killed under load (KEE
 test: build-test ## every test: packages, fleets, real processes
 	$(GO) test ./...
 	cd hack/generate && $(GO) test ./...
-	cd test && $(GO) test $$($(GO) list ./... | grep -v /e2e)
+	cd test && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e)
 	cd test && $(GO) test -count=1 ./arch ./docs
 	cd test && $(GO) test -timeout 20m ./e2e
 
