@@ -204,7 +204,8 @@ func (o *ordering) rank(c Candidate) *ranked {
 }
 
 // judge sorts a candidate into its tier by its health. Half open, it is tried
-// by one request at a time; coming back, by its share of them.
+// by one request at a time, and by those whose state it alone holds: that is not
+// given up before it is known to be lost. Coming back, it has its share of them.
 func (o *ordering) judge(r *ranked) {
 	if ok, why := o.reachable(r); !ok {
 		r.tier = unreachable
@@ -213,6 +214,9 @@ func (o *ordering) judge(r *ranked) {
 	}
 	h := r.health
 	switch {
+	case h.HalfOpen && r.key == o.owner:
+		r.probe = true
+		r.note("asked for the state that it holds, though it is only being tried again (%s)", h.Reason)
 	case h.HalfOpen && r.load == 0:
 		r.probe = true
 		r.note("tried to find out whether it is well again (%s)", h.Reason)

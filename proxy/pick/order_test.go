@@ -406,3 +406,22 @@ func BenchmarkOrder(b *testing.B) {
 		}
 	})
 }
+
+// TestTheOnlyHolderOfStateIsAskedWhileItReturns: state is not given up because its
+// holder is only being tried again, however many ask; it is while it is set aside.
+func TestTheOnlyHolderOfStateIsAskedWhileItReturns(t *testing.T) {
+	const key = "west/b/p"
+	for _, c := range []struct {
+		health  pick.Health
+		ejected bool
+	}{{pick.Health{HalfOpen: true}, false}, {pick.Health{Share: 0.1}, false}, {pick.Health{Ejected: true}, true}} {
+		b, v := backend([]table.Member{member("p", 0, "south", "west")}), fleet()
+		v.health, v.load = map[string]pick.Health{key: c.health}, map[string]int{key: 7}
+		for _, n := range []pick.Needs{{Holds: key}, {Owner: key}} {
+			d := pick.Order(b, n, v, 1)
+			if len(d.Order) != 1 || d.Order[0].Key() != key || d.Order[0].Ejected != c.ejected {
+				t.Errorf("%+v, %+v: %+v", c.health, n, d.Order)
+			}
+		}
+	}
+}
