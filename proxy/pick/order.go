@@ -217,7 +217,7 @@ func (o *ordering) judge(r *ranked) {
 	case h.HalfOpen && r.key == o.owner:
 		r.probe = true
 		r.note("asked for the state that it holds, though it is only being tried again (%s)", h.Reason)
-	case h.HalfOpen && r.load == 0:
+	case h.HalfOpen && !h.Ejected && r.load == 0:
 		r.probe = true
 		r.note("tried to find out whether it is well again (%s)", h.Reason)
 	case h.Ejected || h.HalfOpen:

@@ -414,7 +414,7 @@ func TestTheOnlyHolderOfStateIsAskedWhileItReturns(t *testing.T) {
 	for _, c := range []struct {
 		health  pick.Health
 		ejected bool
-	}{{pick.Health{HalfOpen: true}, false}, {pick.Health{Share: 0.1}, false}, {pick.Health{Ejected: true}, true}} {
+	}{{pick.Health{HalfOpen: true}, false}, {pick.Health{HalfOpen: true, Ejected: true}, false}, {pick.Health{Share: 0.1}, false}, {pick.Health{Ejected: true}, true}} {
 		b, v := backend([]table.Member{member("p", 0, "south", "west")}), fleet()
 		v.health, v.load = map[string]pick.Health{key: c.health}, map[string]int{key: 7}
 		for _, n := range []pick.Needs{{Holds: key}, {Owner: key}} {

@@ -35,7 +35,8 @@ type Health struct {
 	// Ejected candidates come after all others, soonest return first.
 	Ejected bool
 	Until   time.Time
-	// HalfOpen candidates may be tried by one request at a time to find out.
+	// HalfOpen candidates may be tried by one request at a time to find out. One
+	// that is Ejected too has been tried just now, and may be again at Until.
 	HalfOpen bool
 	// Share is how much of its usual share a returning candidate gets, 0 to 1.
 	Share  float64

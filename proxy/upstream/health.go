@@ -139,10 +139,10 @@ func (h *Health) Of(key, quota string) pick.Health {
 		return pick.Health{Share: 1}
 	}
 	if s.out {
-		if now.Before(s.until) || now.Before(s.probe) {
+		if now.Before(s.until) {
 			return pick.Health{Ejected: true, Until: later(s.until, s.probe), Reason: s.reason}
 		}
-		return pick.Health{HalfOpen: true, Reason: s.reason}
+		return pick.Health{HalfOpen: true, Ejected: now.Before(s.probe), Until: s.probe, Reason: s.reason}
 	}
 	return pick.Health{Share: s.share(now), Reason: s.reason}
 }

@@ -147,7 +147,7 @@ func TestReturn(t *testing.T) {
 	if !h.Claim("k") || h.Claim("k") {
 		t.Error("not exactly one request may try")
 	}
-	if got := h.Of("k", ""); !got.Ejected {
+	if got := h.Of("k", ""); !got.Ejected || !got.HalfOpen {
 		t.Errorf("while one tries: %+v", got)
 	}
 	for range 21 { // ten seconds of tries, the first at 0

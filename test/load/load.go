@@ -112,9 +112,6 @@ func Start(ctx context.Context, opts Options) (*Traffic, error) {
 	if err := t.models.warm(ctx, opts.Home); err != nil {
 		return nil, err
 	}
-	if err := steady(ctx, opts.Tools, opts.Home); err != nil {
-		return nil, err
-	}
 	for range opts.Sessions {
 		a, err := reach(ctx, opts.Tools, opts.Home)
 		if err == nil {

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -70,39 +68,6 @@ func reach(ctx context.Context, hosts []string, home string) (*Agent, error) {
 		case <-limit.Done():
 			return nil, fmt.Errorf("wait for the tools to serve: %w", err)
 		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-// steady waits until each proxy of a gateway begins sessions at home, several at
-// once: one that could not reach it while the fleet started keeps away from it for a
-// while, and would take sessions along that others began there.
-func steady(ctx context.Context, hosts []string, home string) error {
-	limit, cancel := context.WithTimeout(ctx, 45*time.Second)
-	defer cancel()
-	for {
-		var g errgroup.Group
-		for range together / 2 {
-			for _, host := range hosts {
-				g.Go(func() error {
-					seen := &sighting{}
-					a, err := Connect(context.WithValue(limit, sightingKey{}, seen), []string{host})
-					if err != nil {
-						return err
-					}
-					defer a.close()
-					return elsewhere(seen.cluster(), home)
-				})
-			}
-		}
-		err := g.Wait()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-limit.Done():
-			return fmt.Errorf("wait for every proxy to begin sessions at home: %w", err)
-		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
