@@ -6,6 +6,7 @@
 package schema
 
 import (
+	"bytes"
 	_ "embed" // schemas.json
 	"encoding/json"
 	"fmt"
@@ -74,7 +75,9 @@ func New() *Checker {
 		Kinds *map[string]int `json:"kinds"`
 		Nodes *[]node         `json:"nodes"`
 	}{&c.kinds, &c.nodes}
-	if err := json.Unmarshal(published, &file); err != nil {
+	read := json.NewDecoder(bytes.NewReader(published))
+	read.DisallowUnknownFields() // hack/generate/schemas writes what node reads
+	if err := read.Decode(&file); err != nil {
 		panic(fmt.Sprintf("read schemas.json: %v", err)) // it is part of the program
 	}
 	return c
