@@ -1,6 +1,6 @@
 // Package atomicfile replaces files whole: a reader, and a process that dies,
-// sees the old content or the new one. It knows nothing of what they hold, and
-// locks nothing: each file has one writer.
+// sees the old content or the new one; Value keeps the last of some values in one.
+// It knows nothing of what they mean, and locks nothing: each file has one writer.
 package atomicfile
 
 import (

@@ -79,3 +79,52 @@ func TestLater(t *testing.T) {
 		expect(10*time.Second, 3)
 	})
 }
+
+// TestValue: the last value of several is read again, also by another; what cannot
+// be read or written is told, and a later one is written.
+func TestValue(t *testing.T) {
+	type point struct{ X, Y int }
+	path := filepath.Join(t.TempDir(), "a", "point.json")
+	open := func() (*atomicfile.Value[point], *[]error) {
+		var failed []error
+		return atomicfile.NewValue[point](path, time.Millisecond, func(err error) { failed = append(failed, err) }), &failed
+	}
+	v, failed := open()
+	if got, err := v.Load(); got != (point{}) || err != nil {
+		t.Errorf("before there is a file: %v, %v", got, err)
+	}
+	for x := range 10 {
+		v.Save(point{x, 1})
+	}
+	v.Close()
+	v, _ = open()
+	if got, err := v.Load(); got != (point{9, 1}) || err != nil || len(*failed) > 0 {
+		t.Errorf("after: %v, %v; not written: %v", got, err, *failed)
+	}
+	if err := os.WriteFile(path, []byte(`{"X": 3, "Y"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := v.Load(); got != (point{}) || err == nil {
+		t.Errorf("half a file is %v, %v", got, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	v, failed = open()
+	v.Save(point{1, 1})
+	v.Close()
+	if len(*failed) != 1 {
+		t.Fatalf("what could not be written is told as %v", *failed)
+	}
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+	v.Save(point{2, 2})
+	v.Close()
+	if got, err := v.Load(); got != (point{2, 2}) || err != nil || len(*failed) != 1 {
+		t.Errorf("after a failure: %v, %v; not written: %v", got, err, *failed)
+	}
+}

@@ -7,6 +7,7 @@ package subscribe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -14,11 +15,21 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/api/version"
 	"github.com/navehq/nave/api/wire"
 )
+
+// soon is how long revisions gather before one is written.
+const soon = 100 * time.Millisecond
+
+// kept is a table as it stands on disk.
+type kept struct {
+	Revision  string            `json:"revision"`
+	Resources []stream.Resource `json:"resources"`
+}
 
 // Options of a Subscription. Obey, Check, Cache and Log are required.
 type Options struct {
@@ -45,7 +56,7 @@ type Options struct {
 type Subscription struct {
 	opts    Options
 	session *wire.Session
-	cache   *cache
+	cache   *atomicfile.Value[kept]
 
 	mu sync.Mutex
 	// wanted is what the spoke wants obeyed, obeyed what is.
@@ -63,9 +74,10 @@ type Subscription struct {
 // New loads the last good table, if there is one, and obeys it.
 func New(opts Options) *Subscription {
 	s := &Subscription{
-		opts: opts, cache: newCache(opts.Cache, opts.Log), wanted: table.New(), obeyed: table.New(),
+		opts: opts, wanted: table.New(), obeyed: table.New(),
 		raw: map[stream.ID]stream.Resource{}, unread: map[stream.ID]stream.Nack{},
 	}
+	s.cache = atomicfile.NewValue[kept](opts.Cache, soon, func(err error) { opts.Log.Error("keep the last good table", "err", err) })
 	held := s.load()
 	s.session = wire.New(wire.Options{
 		Name: opts.Name, Peer: opts.Peer, Build: version.Version, Log: opts.Log, Heartbeat: opts.Heartbeat, Held: held,
@@ -77,22 +89,22 @@ func New(opts Options) *Subscription {
 
 // load obeys what the disk holds and returns its versions.
 func (s *Subscription) load() []stream.Version {
-	kept, err := s.cache.load()
+	last, err := s.cache.Load()
 	if err != nil {
 		s.opts.Log.Warn("begin without the last good table", "err", err)
 		return nil
 	}
-	if len(kept.Resources) == 0 {
+	if len(last.Resources) == 0 {
 		return nil
 	}
-	changes := make([]stream.Change, 0, len(kept.Resources))
-	for _, r := range kept.Resources {
+	changes := make([]stream.Change, 0, len(last.Resources))
+	for _, r := range last.Resources {
 		changes = append(changes, stream.Change{Resource: r})
 	}
-	if nacks := s.apply(changes, kept.Revision); len(nacks) > 0 {
+	if nacks := s.apply(changes, last.Revision); len(nacks) > 0 {
 		s.opts.Log.Warn("cannot obey the last good table", "refused", len(nacks), "err", nacks[0].Error)
 	} else {
-		s.opts.Log.Info("obey the last good table", "revision", kept.Revision, "resources", len(changes))
+		s.opts.Log.Info("obey the last good table", "revision", last.Revision, "resources", len(changes))
 	}
 	held := make([]stream.Version, 0, len(s.raw))
 	for _, r := range s.raw {
@@ -108,7 +120,7 @@ func (s *Subscription) Run(ctx context.Context, d wire.Dialer) error {
 
 // RunWith is Run over streams that open makes.
 func (s *Subscription) RunWith(ctx context.Context, open func(context.Context) (wire.Stream, func(), error)) error {
-	defer s.cache.close()
+	defer s.cache.Close()
 	err := wire.Loop{Session: s.session, Open: open, Backoff: wire.LocalBackoff, Log: s.opts.Log}.Run(ctx)
 	if ctx.Err() != nil {
 		return nil
@@ -219,7 +231,7 @@ func (s *Subscription) stage(c stream.Change) {
 	switch {
 	case err == nil:
 		s.wanted = s.wanted.Apply(table.Put(r))
-	case !isUnknown(err):
+	case !errors.Is(err, table.ErrUnknownKind):
 		s.unread[id] = stream.Nack{ID: id, Hash: c.Hash, Error: err.Error()}
 	}
 }
@@ -230,7 +242,7 @@ func (s *Subscription) obey(revision string) {
 	err := s.opts.Obey(s.wanted, changes, revision)
 	if err == nil {
 		s.obeyed, s.revision = s.wanted, revision
-		s.cache.save(kept{Revision: revision, Resources: slices.Collect(maps.Values(s.raw))})
+		s.cache.Save(kept{Revision: revision, Resources: slices.Collect(maps.Values(s.raw))})
 		return
 	}
 	s.blame(changes, err)

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/navehq/nave/api/assignment"
+	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/pki"
 	"github.com/navehq/nave/api/stream"
@@ -41,6 +42,15 @@ type Change struct {
 	Kind     assignment.Kind
 	Key      string
 	Resource assignment.Resource
+}
+
+// soon is how long changes gather before the assignment is written.
+const soon = 100 * time.Millisecond
+
+// stored is an assignment as it stands on disk.
+type stored struct {
+	Epoch     stream.Epoch      `json:"epoch"`
+	Resources []stream.Resource `json:"resources"`
 }
 
 // Options of an Uplink.
@@ -65,7 +75,7 @@ type Options struct {
 type Uplink struct {
 	opts    Options
 	session *wire.Session
-	cache   *cache
+	cache   *atomicfile.Value[stored]
 
 	mu    sync.Mutex
 	held  map[stream.ID]stream.Resource
@@ -78,9 +88,9 @@ type Uplink struct {
 
 // New loads the last good assignment and hands it to Assign.
 func New(opts Options) *Uplink {
-	u := &Uplink{opts: opts, cache: newCache(opts.Cache, opts.Log), held: map[stream.ID]stream.Resource{},
-		signers: map[string]pki.Signer{}, waiting: map[stream.ID]stream.Resource{}}
-	k := u.cache.load()
+	u := &Uplink{opts: opts, held: map[stream.ID]stream.Resource{}, signers: map[string]pki.Signer{}, waiting: map[stream.ID]stream.Resource{}}
+	u.cache = atomicfile.NewValue[stored](opts.Cache, soon, func(err error) { opts.Log.Error("keep the last good assignment", "err", err) })
+	k := u.load()
 	changes := make([]stream.Change, 0, len(k.Resources))
 	for _, r := range k.Resources {
 		changes = append(changes, stream.Change{Resource: r})
@@ -99,9 +109,30 @@ func New(opts Options) *Uplink {
 	return u
 }
 
+// load reads what was kept; what cannot be read is as good as nothing, since the
+// hub sends it again.
+func (u *Uplink) load() stored {
+	k, err := u.cache.Load()
+	if err != nil {
+		u.opts.Log.Warn("begin without the last good assignment", "err", err)
+		return stored{}
+	}
+	was := len(k.Resources)
+	k.Resources = slices.DeleteFunc(k.Resources, damaged)
+	if n := was - len(k.Resources); n > 0 {
+		u.opts.Log.Warn("begin without a part of the last good assignment", "resources", n)
+	}
+	return k
+}
+
+// damaged resources are left out: the hub would take them for what it sent.
+func damaged(r stream.Resource) bool {
+	return r.Kind == "" || r.Key == "" || stream.HashOf(r.Payload) != r.Hash
+}
+
 // Run keeps the stream connected until ctx ends.
 func (u *Uplink) Run(ctx context.Context) error {
-	defer u.cache.close()
+	defer u.cache.Close()
 	// A renewed certificate is met with the next connection.
 	open := func(ctx context.Context) (wire.Stream, func(), error) { return u.opts.Identity.Dialer().OpenHub(ctx) }
 	err := wire.Loop{Session: u.session, Open: open, Backoff: u.opts.Backoff, Log: u.opts.Log}.Run(ctx)
@@ -150,7 +181,7 @@ func (u *Uplink) release(r stream.Release) []stream.Nack {
 	for _, res := range u.held {
 		k.Resources = append(k.Resources, res)
 	}
-	u.cache.save(k)
+	u.cache.Save(k)
 	return nacks
 }
 
