@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/navehq/nave/api/v1alpha1"
 	"github.com/navehq/nave/test/fleet"
 )
 
@@ -113,4 +114,38 @@ func TestATenantsDefaultOfFailoverFromTheHub(t *testing.T) {
 		}
 		return fmt.Errorf("problems %+v %w", s.Problems, err)
 	})
+}
+
+// TestResidencyOutlivesItsRegion: what may be served in one region only is refused
+// while that is lost, however well another could serve it, and served there again.
+func TestResidencyOutlivesItsRegion(t *testing.T) {
+	f, _, _ := twins(t)
+	only := failover("shop", "web", "targetRefs: [{group: agentgateway.dev, kind: AgentgatewayBackend, name: web}], allowedRegions: [west]")
+	f.Write("clusters/east/all.yaml", gateway("shop", "g", "Fleet")+route("shop", "r", "g", "/", "web"))
+	f.Write("clusters/east/failover.yaml", only)
+	f.Write("clusters/west/failover.yaml", only)
+	at := f.Gateway("east", "shop/g")[0]
+	f.Gateway("west", "shop/g") // both have proxies
+	f.Expect(at+"/", 200, "west")
+	x := send(f, func(a fleet.Answer, err error) bool { return err == nil && a.Body != "east" }, at+"/")
+	f.Lose("west")
+	f.Expect(at+"/", 503, "")
+	f.Until("the hub misses the region", func() error {
+		s, err := f.Status()
+		for _, c := range s.Clusters {
+			if c.Name == "west" && v1alpha1.Lease(c.Lease) == v1alpha1.LeaseLost {
+				return nil
+			}
+		}
+		return fmt.Errorf("clusters %+v %w", s.Clusters, err)
+	})
+	f.Expect(at+"/", 503, "")
+	f.StartSpoke("west")
+	f.Expect(at+"/", 200, "west")
+	x.end(t)
+	f.Remove("clusters/west/failover.yaml")
+	f.Lose("west") // the limit that is left is what east itself says
+	f.Expect(at+"/", 503, "")
+	f.Remove("clusters/east/failover.yaml")
+	f.Expect(at+"/", 200, "east")
 }

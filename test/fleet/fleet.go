@@ -198,6 +198,12 @@ func (f *Fleet) StartSpoke(name string) {
 // StopSpoke stops the spoke of a cluster and waits for its end. Its proxies go on.
 func (f *Fleet) StopSpoke(name string) { f.clusters[name].spoke.stop() }
 
+// Lose stops the spoke and the proxies of a cluster, until its spoke is started.
+func (f *Fleet) Lose(name string) {
+	f.StopSpoke(name)
+	f.provide(name, process.Wanted{})
+}
+
 // serveSocket answers spokes as `nave up` does.
 func (f *Fleet) serveSocket() {
 	l, err := net.Listen("unix", f.path("s"))
