@@ -646,10 +646,12 @@ func TestSteering(t *testing.T) {
 		}
 	}
 	p.log.has(t, "residency: cluster east is in eastus; allowed are westus2")
-	text, err := p.f.Explain("Service ns/s:80")
-	for _, want := range []string{"1. east/Service ns/s:80/m", "steered by FailoverPolicy ns/eu, as for HTTPRoute ns/r/2:\n", "closed: PolicyInvalid: x"} {
-		if err != nil || !strings.Contains(text, want) {
-			t.Errorf("explained is %s %v, without %q", text, err, want)
+	for _, name := range []string{"Service ns/s:80", "ns/s:80", "s:80"} {
+		text, err := p.f.Explain(name)
+		for _, want := range []string{"1. east/Service ns/s:80/m", "steered by FailoverPolicy ns/eu, as for HTTPRoute ns/r/2:\n", "closed: PolicyInvalid: x"} {
+			if err != nil || !strings.Contains(text, want) {
+				t.Errorf("%s explained is %s %v, without %q", name, text, err, want)
+			}
 		}
 	}
 	p.log.has(t, "PolicyInvalid: x")

@@ -401,7 +401,7 @@ func (f *Forwarder) Explain(backend string) (string, error) {
 	seen := map[string]bool{}
 	for r := range table.Each[*table.Rule](x.Table()) {
 		for i := range r.Steering {
-			if s := &r.Steering[i]; s.Backend == backend && !seen[s.By] {
+			if s := &r.Steering[i]; s.Backend == b.Name && !seen[s.By] {
 				seen[s.By] = true
 				text += "\nsteered by " + s.By + ", as for " + r.Name + ":\n" + f.explain(x, b, s)
 			}
