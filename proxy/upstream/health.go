@@ -159,7 +159,7 @@ func (s *state) share(now time.Time) float64 {
 	if s.ramp.IsZero() || ramp <= 0 {
 		return 1
 	}
-	past := now.Sub(s.ramp)
+	past := max(0, now.Sub(s.ramp)) // now was read before the lock was had
 	steps := s.failback.Steps
 	switch {
 	case past >= ramp:

@@ -277,7 +277,7 @@ func TestReturnBySteps(t *testing.T) {
 	for _, x := range []struct {
 		after time.Duration
 		share float64
-	}{{0, 0.01}, {9999 * time.Millisecond, 0.01}, {time.Millisecond, 0.02}, {9 * time.Second, 0.02}, {time.Second, 1}} {
+	}{{-time.Minute, 0.01}, {time.Minute, 0.01}, {9999 * time.Millisecond, 0.01}, {time.Millisecond, 0.02}, {9 * time.Second, 0.02}, {time.Second, 1}} {
 		c.pass(x.after)
 		if got := h.Of("k", ""); got.Share != x.share || got.HalfOpen || got.Ejected {
 			t.Errorf("after %s more: %+v, want a share of %v", x.after, got, x.share)
