@@ -217,6 +217,7 @@ func (a *attempt) unsent(ctx context.Context, err error) (table.Trigger, bool) {
 		why, status = table.OnTimeout, 504
 	case a.byLink(err):
 		a.links++
+		a.begun = a.begun || e == nil || !e.Unprocessed
 	}
 	return a.broken(why, status, err)
 }

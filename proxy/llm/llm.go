@@ -72,6 +72,9 @@ type turn struct {
 	last *chat.Error
 	// links counts the attempts of a round that failed by the link.
 	links int
+	// begun tells that a link was lost under a request that it carried, so that a
+	// provider may have worked on it.
+	begun bool
 }
 
 // Serve carries a call.

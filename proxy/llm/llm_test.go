@@ -62,7 +62,9 @@ type sender struct {
 	paths   []string
 	done    []forward.Outcome
 	moves   []table.Trigger
-	needs   pick.Needs
+	// most is how many attempts a call has, 0 for any number.
+	most  int
+	needs pick.Needs
 	// back is when links work again.
 	back time.Time
 	// facts are those by which the members' own rules would be judged.
@@ -143,7 +145,7 @@ func (s *sender) Done(_ *forward.Call, _ pick.Candidate, o forward.Outcome) {
 }
 func (s *sender) Move(_ *forward.Call, _ pick.Candidate, why table.Trigger) bool {
 	s.moves = append(s.moves, why)
-	return true
+	return s.most == 0 || len(s.sent) < s.most
 }
 
 const (

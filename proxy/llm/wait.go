@@ -31,9 +31,14 @@ func (a *attempt) byLink(err error) bool {
 // regain waits until a link to one of the candidates works again. It is false
 // where none does in time, where the policy moves nothing for lost connections,
 // and for what must not be asked of another: whose turn it is may have changed.
+// What was never begun is asked again at no cost; of all else the policy says how
+// often.
 func (t *turn) regain(until time.Time) bool {
 	f := &t.call.Backend.Failover
 	if t.call.Only != nil || f.Disabled || len(t.facts.State) > 0 || !t.triggers(table.OnConnect) {
+		return false
+	}
+	if t.begun && !t.m.opts.Sender.Move(t.call, t.order[len(t.order)-1].Candidate, table.OnConnect) {
 		return false
 	}
 	tick := time.NewTicker(lookEvery)
