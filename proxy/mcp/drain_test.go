@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/match"
@@ -192,5 +194,42 @@ func TestDrainKeepsToTheRoutesLimits(t *testing.T) {
 	order(t, "west", table.PeerDraining, east, west)
 	if got := call(c, "count"); got != "west 2" || fakes["east"].started() != 0 {
 		t.Errorf("%s, and the session was begun %d times where it may not be", got, fakes["east"].started())
+	}
+}
+
+// Requests that find their session in a cluster that drains, or is lost, at the
+// same moment agree where it is begun anew, however many clusters are as good.
+func TestASessionMovesToOneCluster(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		clusters := []string{"west", "north", "south", "east"}
+		all, servers, fakes := wholes(t, clusters, []string{"math"}, table.Failover{Margin: table.Duration(time.Minute)}, nil)
+		for _, other := range clusters[1:] {
+			order(t, other, table.PeerCordoned, all["east"])
+		}
+		c := all["east"].through(t)
+		c.Initialize("2025-06-18")
+		if got := call(c, "count"); got != "west 1" {
+			t.Fatal(got)
+		}
+		for _, w := range all {
+			for _, other := range clusters[1:] {
+				order(t, other, table.PeerReady, w)
+			}
+			if !lost {
+				order(t, "west", table.PeerDraining, w)
+			}
+		}
+		if lost {
+			all["west"].kill()
+			servers["west"].Close()
+		}
+		var calls sync.WaitGroup
+		for range 8 {
+			calls.Go(func() { call(c, "add") })
+		}
+		calls.Wait()
+		if begun := fakes["north"].started() + fakes["south"].started() + fakes["east"].started(); begun != 1 {
+			t.Errorf("lost %v: begun anew %d times", lost, begun)
+		}
 	}
 }

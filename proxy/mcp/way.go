@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ type way struct {
 	server  string
 	facts   expr.Facts // what the members' own rules may ask
 	fresh   bool       // the request is older than the table that is to decide
+	steady  bool       // the session exists, and is to be found by all alike
 	choices []pick.Choice
 	// holds is the cluster where the session lives as far as is known here.
 	holds string
@@ -35,7 +37,7 @@ type way struct {
 // aside, or drains and another is ready; otherwise it is as the sender decides.
 func (v *visit) way(o order) *way {
 	server := o.server
-	w := &way{v: v, server: server, facts: &asking{order: o, limits: v.p.answer()}, fresh: o.op == opStream}
+	w := &way{v: v, server: server, facts: &asking{order: o, limits: v.p.answer()}, fresh: o.op == opStream, steady: o.op != opOpen}
 	w.holds = v.holds(o)
 	if w.holds != "" {
 		needs := pick.Needs{Member: server}
@@ -84,11 +86,16 @@ func (v *visit) place(server string) place {
 }
 
 // decide asks the sender by the request's own call, which is for one at a time.
+// Requests of one session that look for it at one time are to find the same
+// cluster, so that it is begun anew in one.
 func (w *way) decide(needs pick.Needs) pick.Decision {
 	w.v.mu.Lock()
 	defer w.v.mu.Unlock()
 	call := *w.v.call
 	call.Facts = w.facts
+	if w.steady {
+		needs.Steady, call.Word = true, binary.LittleEndian.Uint64(w.v.facts.Handle[:])
+	}
 	if w.fresh {
 		w.v.p.renew(&call)
 	}

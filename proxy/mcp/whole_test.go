@@ -3,6 +3,7 @@ package mcp_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -56,7 +57,7 @@ func (w *wire) ordered(op string) bool {
 	return slices.Contains(w.orders, op)
 }
 
-func (w *wire) RTT(string) pick.Estimate { return pick.Estimate{} }
+func (w *wire) RTT(string) pick.Estimate { return pick.Estimate{Known: true} }
 
 func (w *wire) Reachable(cluster string) (bool, string) { return true, "" }
 
@@ -140,8 +141,15 @@ func twoWholes(t *testing.T, names []string, more ...table.Resource) (east, west
 
 // twoUnlike are two clusters whose tables hold more, each its own.
 func twoUnlike(t *testing.T, names []string, more map[string][]table.Resource) (east, west *whole, servers map[string]*httptest.Server, fakes map[string]*fake) {
-	servers, fakes = map[string]*httptest.Server{}, map[string]*fake{}
-	for _, c := range []string{"east", "west"} {
+	f := table.Failover{Order: table.ByRegion, Regions: []string{"west", "east"}}
+	all, servers, fakes := wholes(t, []string{"west", "east"}, names, f, more)
+	return all["east"], all["west"], servers, fakes
+}
+
+// wholes are clusters whose tables hold more, each its own.
+func wholes(t *testing.T, clusters, names []string, failover table.Failover, more map[string][]table.Resource) (all map[string]*whole, servers map[string]*httptest.Server, fakes map[string]*fake) {
+	all, servers, fakes = map[string]*whole{}, map[string]*httptest.Server{}, map[string]*fake{}
+	for _, c := range clusters {
 		fakes[c] = newFake(c)
 		servers[c] = httptest.NewServer(fakes[c])
 		t.Cleanup(func() { servers[c].CloseClientConnections(); servers[c].Close() })
@@ -149,11 +157,11 @@ func twoUnlike(t *testing.T, names []string, more map[string][]table.Resource) (
 	make1 := func(cluster string) *whole {
 		b := &table.Backend{
 			Name: "AgentgatewayBackend ns/tools", Kind: table.BackendMCP, Tenant: "acme", Fleet: true, MCP: &table.MCP{},
-			Failover: table.Failover{Order: table.ByRegion, Regions: []string{"west", "east"}},
+			Failover: failover,
 		}
 		behind := &table.Endpoints{Name: "Service ns/math:80", Addresses: []table.Address{{Host: "127.0.0.1"}}}
 		var instances []table.Instance
-		for _, c := range []string{"west", "east"} {
+		for _, c := range clusters {
 			i := table.Instance{Cluster: c, Region: c}
 			if c == cluster {
 				u, _ := url.Parse(servers[c].URL)
@@ -177,16 +185,20 @@ func twoUnlike(t *testing.T, names []string, more map[string][]table.Resource) (
 				Backends: []table.BackendRef{{Backend: b.Name, Weight: 1}},
 			}, b, behind,
 		}, more[cluster]...)
-		for _, c := range []string{"west", "east"} {
+		for _, c := range clusters {
 			resources = append(resources, &table.Peer{Cluster: c, Region: c, State: table.PeerReady, Proxies: []table.LinkProxy{
 				{ID: c + "-0", Tenant: "acme", Gateway: "ns/gw", Address: c},
 			}})
 		}
 		return startWhole(t, cluster, resources)
 	}
-	east, west = make1("east"), make1("west")
-	east.link.others["west"], west.link.others["east"] = west, east
-	return east, west, servers, fakes
+	for _, c := range clusters {
+		all[c] = make1(c)
+	}
+	for _, w := range all {
+		maps.Copy(w.link.others, all)
+	}
+	return all, servers, fakes
 }
 
 // through is a client of a whole proxy.

@@ -144,7 +144,7 @@ func pickWeighted(names []string, weights map[string]uint64, word uint64) int {
 
 // pool marks, among the best ready candidates by lane and region, those that
 // count as equally near, and of these the one that is tried first: the less
-// loaded of two drawn ones. The preferred cluster leads the pool while it is
+// loaded of two drawn ones, or for the steady the first of all by its turn. The preferred cluster leads the pool while it is
 // among them, so that a small difference never moves traffic.
 func (o *ordering) pool(list []*ranked) {
 	best := slices.MinFunc(list, compareClass)
@@ -173,6 +173,12 @@ func (o *ordering) pool(list []*ranked) {
 			r.pooled = true
 			pool = append(pool, r)
 		}
+	}
+	if o.needs.Steady {
+		for _, r := range pool {
+			r.turn = share(mix(o.word, 103), r.key)
+		}
+		return
 	}
 	n := uint64(len(pool))
 	at := mix(o.word, 101) % n
@@ -213,7 +219,7 @@ func (o *ordering) compare(a, b *ranked) int {
 	}
 	return cmp.Or(
 		compareClass(a, b), key,
-		-cmp.Compare(btoi(a.first), btoi(b.first)), -cmp.Compare(btoi(a.pooled), btoi(b.pooled)),
+		-cmp.Compare(btoi(a.first), btoi(b.first)), -cmp.Compare(btoi(a.pooled), btoi(b.pooled)), cmp.Compare(a.turn, b.turn),
 		-cmp.Compare(btoi(a.cost.known), btoi(b.cost.known)), cmp.Compare(a.cost.total, b.cost.total),
 		cmp.Compare(a.load, b.load), strings.Compare(a.key, b.key),
 	)

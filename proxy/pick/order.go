@@ -36,6 +36,7 @@ type ranked struct {
 	lane   int // place of its member in the weighted draw
 	pooled bool
 	first  bool
+	turn   float64 // of the pooled, among the steady
 	notes  []string
 }
 

@@ -425,3 +425,27 @@ func TestTheOnlyHolderOfStateIsAskedWhileItReturns(t *testing.T) {
 		}
 	}
 }
+
+// TestTheSteadyGoToOnePlace: the same word goes to the same candidate, whatever is
+// in flight there meanwhile; different words spread over all that are equal.
+func TestTheSteadyGoToOnePlace(t *testing.T) {
+	b, v := backend([]table.Member{member("p", 0, "east", "west", "south")}), fleet()
+	b.Failover.Margin = table.Duration(time.Hour)
+	times := map[string]int{}
+	w := rand.New(rand.NewPCG(1, 2))
+	for range 3000 {
+		word := w.Uint64()
+		v.load = nil
+		first := pick.Order(b, pick.Needs{Steady: true}, v, word).Order[0].Key()
+		v.load = map[string]int{first: 5}
+		if again := pick.Order(b, pick.Needs{Steady: true}, v, word).Order[0].Key(); again != first {
+			t.Fatalf("%s, then %s", first, again)
+		}
+		times[first]++
+	}
+	for key, n := range times {
+		if n < 900 || n > 1100 || len(times) != 3 {
+			t.Errorf("%s %d times of 3000, of %v", key, n, times)
+		}
+	}
+}

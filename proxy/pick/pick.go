@@ -77,6 +77,9 @@ type Needs struct {
 	// anew elsewhere. It is the only one too, until its cluster drains and another
 	// is ready to serve: then it comes last.
 	Holds string
+	// Steady draws among equals by the word alone, not by what is in flight: those
+	// who ask with the same word at one time go to the same.
+	Steady bool
 	// Standing leaves orders (cordon, drain) out of account: it is not asked who
 	// is to serve, but who may know.
 	Standing bool
