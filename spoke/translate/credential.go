@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,12 +68,22 @@ func insertAt(i *agentgateway.InsertLocation) *table.Location {
 	return nil
 }
 
+// secretKey is the Secret that is referred to; credentials are in no other kind.
+func secretKey(from ref, c agentgateway.CredentialRef) (objects.Key, *fault) {
+	key := objects.Key{Kind: kindSecret, Namespace: from.Namespace, Name: c.Name}
+	if kind := cmp.Or(c.Kind, kindSecret); kind != kindSecret || c.Group != "" {
+		return key, &fault{reason: v1alpha1.ReasonUnsupportedField, message: strings.TrimSuffix("credentials of kind "+kind+"."+c.Group, ".") + " are not built yet",
+			remedy: "use a Secret"}
+	}
+	return key, nil
+}
+
 // entry finds a Secret's entry: the one that is named, else Authorization, else
 // api-key, else the only one.
 func (s *schema) entry(l *derive.Look, r ref, c *agentgateway.CredentialRefWithKey) (objects.Key, string, *fault) {
-	key := objects.Key{Kind: kindSecret, Namespace: r.Namespace, Name: c.Name}
-	if c.Kind != "" && c.Kind != kindSecret || c.Group != "" {
-		return key, "", &fault{reason: v1alpha1.ReasonUnsupportedField, message: fmt.Sprintf("credentials of kind %s are not built yet", c.Kind), remedy: "use a Secret"}
+	key, f := secretKey(r, c.CredentialRef)
+	if f != nil {
+		return key, "", f
 	}
 	if r.cluster != s.options.Cluster {
 		return key, "", &fault{reason: v1alpha1.ReasonSecretNotSealed, message: key.String() + " stays in cluster " + r.cluster}
@@ -103,7 +114,10 @@ func (s *schema) azureCredential(l *derive.Look, r ref, a *agentgateway.AzureAut
 	out := &table.Auth{Kind: table.AuthAzureAmbient}
 	switch {
 	case a.SecretRef != nil:
-		key := objects.Key{Kind: kindSecret, Namespace: r.Namespace, Name: a.SecretRef.Name}
+		key, f := secretKey(r, *a.SecretRef)
+		if f != nil {
+			return nil, nil, f
+		}
 		_, secret, ok := get[*corev1.Secret](s, l, ref{r.cluster, key})
 		if !ok {
 			return nil, nil, &fault{reason: v1alpha1.ReasonSecretNotFound, message: key.String() + " is not found",

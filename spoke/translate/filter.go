@@ -48,8 +48,10 @@ func (t *ruleTranslation) filter(f gwv1.HTTPRouteFilter, path string) (table.Fil
 	case f.Type == gwv1.HTTPRouteFilterRequestMirror && f.RequestMirror != nil:
 		m := t.mirror(f.RequestMirror, path+".requestMirror")
 		return table.Filter{Mirror: m}, m != nil
-	case f.Type == gwv1.HTTPRouteFilterExtensionRef, f.Type == gwv1.HTTPRouteFilterExternalAuth:
-		t.close(path+".type", string(f.Type)+" is not built yet")
+	case f.Type == gwv1.HTTPRouteFilterExtensionRef:
+		t.bad = append(t.bad, notBuilt(path+".extensionRef"))
+	case f.Type == gwv1.HTTPRouteFilterExternalAuth:
+		t.bad = append(t.bad, notBuilt(path+".externalAuth"))
 	default:
 		t.close(path, fmt.Sprintf("type %q and its settings do not go together", f.Type))
 	}

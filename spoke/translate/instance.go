@@ -228,7 +228,10 @@ func (s *schema) backendTLS(l *derive.Look, r ref, t *agentgateway.BackendTLS, h
 		out.CA, needs = n.id.Name, append(needs, n)
 	}
 	for _, c := range t.MTLSCertificateRef {
-		key := objects.Key{Kind: kindSecret, Namespace: r.Namespace, Name: c.Name}
+		key, f := secretKey(r, c)
+		if f != nil {
+			return nil, nil, f
+		}
 		_, secret, ok := get[*corev1.Secret](s, l, ref{r.cluster, key})
 		if !ok {
 			return nil, nil, &fault{reason: v1alpha1.ReasonSecretNotFound, message: key.String() + " is not found", remedy: "declare it with tls.crt and tls.key"}

@@ -198,8 +198,10 @@ func (s *schema) authenticate(l *derive.Look, r ref, a *agentgateway.APIKeyAuthe
 	var keys []objects.Key
 	switch {
 	case a.SecretRef != nil:
-		key := objects.Key{Kind: kindSecret, Namespace: r.Namespace, Name: a.SecretRef.Name}
-		if _, _, ok := get[*corev1.Secret](s, l, ref{r.cluster, key}); !ok || a.SecretRef.Group != "" || a.SecretRef.Kind != "" && a.SecretRef.Kind != kindSecret {
+		key, f := secretKey(r, *a.SecretRef)
+		if f != nil {
+			st.closing(path+".secretRef", f.reason, f.message, f.remedy)
+		} else if _, _, ok := get[*corev1.Secret](s, l, ref{r.cluster, key}); !ok {
 			st.closing(path+".secretRef", v1alpha1.ReasonSecretNotFound, key.String()+" is not found", "declare it with the clients' keys")
 		}
 		keys = append(keys, key)
