@@ -254,10 +254,8 @@ func (s *schema) routeStatus(l *derive.Look, r ref, o *objects.Object, a *attach
 		accepted := p.accepted
 		switch {
 		case accepted.status != "True":
-		case len(set.unread) > 0:
-			accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonUnsupportedValue), join(set.unread))
-		case len(set.refused) > 0:
-			accepted = no(v1alpha1.ConditionAccepted, set.refused[0].reason, join(set.refused))
+		case set.rejected():
+			accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonUnsupportedValue), join(slices.Concat(set.unread, set.refused)))
 		}
 		conditions := []condition{accepted, set.resolved}
 		if partial := slices.Concat(set.partial, p.partial); len(partial) > 0 && !set.rejected() {
