@@ -25,7 +25,8 @@ const (
 
 // copies gives what changed to the proxies that would take over: the next owner
 // of the same cluster and those of the next clusters. A session that changes
-// again before its copy went is given once.
+// again before its copy went is given once; one that changes while its copy is
+// on its way is given after it, so that no older copy comes last.
 type copies struct {
 	o    *owner
 	wake chan struct{}
@@ -33,10 +34,11 @@ type copies struct {
 	mu    sync.Mutex
 	due   map[*held]int // tries so far
 	later map[*held]time.Time
+	going map[*held]bool
 }
 
 func newCopies(o *owner) *copies {
-	return &copies{o: o, wake: make(chan struct{}, 1), due: map[*held]int{}, later: map[*held]time.Time{}}
+	return &copies{o: o, wake: make(chan struct{}, 1), due: map[*held]int{}, later: map[*held]time.Time{}, going: map[*held]bool{}}
 }
 
 func (c *copies) add(h *held) {
@@ -46,6 +48,11 @@ func (c *copies) add(h *held) {
 		delete(c.later, h)
 	}
 	c.mu.Unlock()
+	c.rouse()
+}
+
+// rouse has run look at what is due.
+func (c *copies) rouse() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -69,6 +76,7 @@ func (c *copies) run() {
 			}
 			work.Go(func() {
 				defer func() { <-room }()
+				defer c.went(h)
 				defer c.o.p.caught("giving a copy")
 				if !c.give(ctx, h) {
 					c.again(h, tries+1)
@@ -91,14 +99,22 @@ func (c *copies) take() map[*held]int {
 	now := c.o.p.now()
 	out := map[*held]int{}
 	for h, tries := range c.due {
-		if now.Before(c.later[h]) {
+		if c.going[h] || now.Before(c.later[h]) {
 			continue
 		}
-		out[h] = tries
+		out[h], c.going[h] = tries, true
 		delete(c.due, h)
 		delete(c.later, h)
 	}
 	return out
+}
+
+// went says that a session's copy is no longer on its way.
+func (c *copies) went(h *held) {
+	c.mu.Lock()
+	delete(c.going, h)
+	c.mu.Unlock()
+	c.rouse()
 }
 
 func (c *copies) again(h *held, tries int) {

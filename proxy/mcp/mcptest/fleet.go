@@ -48,6 +48,8 @@ type Options struct {
 	Failover  table.Failover
 	Secrets   []*table.Secret
 	Now       func() time.Time
+	// OnCopy, if there is one, is called before a session's copy goes to a proxy.
+	OnCopy func(text string)
 }
 
 // Fleet is what New made.
@@ -64,6 +66,8 @@ type Fleet struct {
 	rejected map[string]bool             // cluster/server
 	moves    int
 	copies   []string
+
+	swallowed int
 }
 
 // Node is one proxy.
@@ -204,6 +208,13 @@ func (f *Fleet) Moves() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.moves
+}
+
+// Swallowed counts the clients' messages that went into a hole.
+func (f *Fleet) Swallowed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.swallowed
 }
 
 // Count is the value of a counter or gauge, over all proxies.

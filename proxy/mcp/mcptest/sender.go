@@ -122,6 +122,9 @@ func (s sender) link(ctx context.Context, call *forward.Call, to pick.Candidate,
 	f := s.n.fleet
 	f.mu.Lock()
 	dark := s.n.Cluster != to.Cluster && (f.hole[to.Cluster] || f.hole[s.n.Cluster])
+	if dark && req.Header.Get("nave-mcp-op") == "message" {
+		f.swallowed++
+	}
 	f.mu.Unlock()
 	if dark {
 		wait := time.NewTimer(detects)
@@ -148,6 +151,9 @@ func (s sender) link(ctx context.Context, call *forward.Call, to pick.Candidate,
 	if req.Header.Get("nave-mcp-op") == "copy" {
 		text, _ = io.ReadAll(req.Body)
 		req.Body = bytes.NewReader(text)
+		if f.OnCopy != nil {
+			f.OnCopy(string(text))
+		}
 	}
 	x := Pipe(ctx, req, s.n.life, other.life)
 	go other.serve(x, &only)
