@@ -101,6 +101,34 @@ func (f *fleet) serve(cluster, tenant, proxy string, serve serveFunc) (*link.Ser
 	return s, l.Addr().String()
 }
 
+// A connection that comes after Shutdown is not served, and is the last.
+func TestNothingBeginsAfterShutdown(t *testing.T) {
+	f := newFleet(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := link.NewServer(link.ServerOptions{TLS: f.party("west", "t", "w1").LinkServer("t"), Proxy: "w1", Serve: answer("west")})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(t.Context(), l) }()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the server goes on accepting")
+	}
+}
+
 func (f *fleet) client(o link.Options) *link.Client {
 	o.Cluster, o.Tenant, o.Gateway = "east", "t", "ns/gw"
 	party := f.party("east", "t", "e1")

@@ -48,7 +48,8 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*tls.Conn]struct{}
-	work  sync.WaitGroup
+	down  bool
+	work  sync.WaitGroup // grows under mu, and no more once down
 }
 
 // NewServer makes a Server; Shutdown ends it.
@@ -75,8 +76,9 @@ func NewServer(o ServerOptions) *Server {
 	return s
 }
 
-// Serve accepts connections until ctx ends or l is closed, and closes l. The
-// connections live on until Shutdown.
+// Serve accepts connections until ctx ends or l is closed, and closes l; the
+// first that comes after Shutdown is let go and ends it too. The connections live
+// on until Shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })() // ends Accept
 	defer func() { _ = l.Close() }()
@@ -84,7 +86,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		c, err := l.Accept()
 		switch {
 		case err == nil:
-			s.work.Go(func() { s.connection(c) })
+			if !s.begin(c) {
+				_ = c.Close() // nothing was said yet
+				return nil
+			}
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return nil
 		default:
@@ -96,6 +101,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			}
 		}
 	}
+}
+
+// begin serves a connection, unless the server is shut down.
+func (s *Server) begin(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.down {
+		s.work.Go(func() { s.connection(c) })
+	}
+	return !s.down
 }
 
 func (s *Server) connection(raw net.Conn) {
@@ -138,6 +153,9 @@ func (s *Server) Recheck() {
 
 // Shutdown drains: peers open no more requests; what runs when ctx ends is cut.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.down = true
+	s.mu.Unlock()
 	err := s.engine.Shutdown(ctx)
 	s.work.Wait()
 	return err
