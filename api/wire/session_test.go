@@ -487,6 +487,7 @@ func TestAsk(t *testing.T) {
 		if _, err := w.hub.Ask(short, "/slow", nil); err == nil {
 			t.Fatal("a slow answer came in time")
 		}
+		synctest.Wait() // the other side has given up too
 		var wg sync.WaitGroup
 		errs := make([]error, 40)
 		for i := range errs {
