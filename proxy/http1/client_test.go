@@ -214,6 +214,23 @@ func told(client *http1.Client, method string, d http1.Destination) (got string)
 	return got
 }
 
+// late is a context whose deadline passes when the test says so.
+type late struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (l late) Done() <-chan struct{} { return l.passed }
+
+func (l late) Err() error {
+	select {
+	case <-l.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestClientErrors(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -221,7 +238,8 @@ func TestClientErrors(t *testing.T) {
 	}
 	refused := l.Addr().String()
 	l.Close()
-	silent := script(t, func(c *net.TCPConn, r *bufio.Reader) { r.ReadByte(); io.Copy(io.Discard, r) })
+	asked := late{context.Background(), make(chan struct{})}
+	silent := script(t, func(c *net.TCPConn, r *bufio.Reader) { r.ReadByte(); close(asked.passed); io.Copy(io.Discard, r) })
 	noTLS := script(t, func(c *net.TCPConn, r *bufio.Reader) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") })
 	noTLS.TLS = &tls.Config{ServerName: "a"}
 	deadline := func() (context.Context, context.CancelFunc) {
@@ -249,7 +267,7 @@ func TestClientErrors(t *testing.T) {
 		{"connecting takes too long", deadline, get("/"), http1.Destination{Address: "x:80"},
 			func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() },
 			message.SendError{Stage: message.StageConnect, Unprocessed: true, Timeout: true}, "deadline"},
-		{"no answer in time", deadline, get("/"), silent, nil,
+		{"no answer in time", func() (context.Context, context.CancelFunc) { return asked, func() {} }, get("/"), silent, nil,
 			message.SendError{Stage: message.StageAwait, Timeout: true}, "deadline"},
 		{"a path that would split the request", background, get("/ HTTP/1.1\r\nX: y"), silent, nil,
 			message.SendError{Stage: message.StageSend, Unprocessed: true}, "writing a request"},

@@ -315,33 +315,51 @@ func TestClientWithStandardServer(t *testing.T) {
 	}
 }
 
+// late is a context whose deadline passes when the test says so.
+type late struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (l late) Done() <-chan struct{} { return l.passed }
+
+func (l late) Err() error {
+	select {
+	case <-l.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestErrors(t *testing.T) {
 	only1 := httptest.NewTLSServer(nil)
 	defer only1.Close()
 	l, _ := net.Listen("tcp", "127.0.0.1:0")
 	l.Close()
 	hang := serve(t, message.HandlerFunc(func(x message.Exchange) { <-x.Context().Done() }), http2.Options{})
+	asked := late{context.Background(), make(chan struct{})}
+	hangs := serve(t, message.HandlerFunc(func(x message.Exchange) { close(asked.passed); <-x.Context().Done() }), http2.Options{})
 	bad := errors.New("source broke")
 	failing := get("/")
 	failing.Method, failing.Body, failing.ContentLength = "POST", io.MultiReader(strings.NewReader("x"), iotest{bad}), 10
 	for _, c := range []struct {
 		why  string
+		ctx  context.Context
 		r    *message.Request
 		d    http1.Destination
 		want message.SendError
 	}{
-		{"no HTTP/2 there", get("/"), http1.Destination{Address: only1.Listener.Addr().String(), TLS: &tls.Config{InsecureSkipVerify: true}},
+		{"no HTTP/2 there", t.Context(), get("/"), http1.Destination{Address: only1.Listener.Addr().String(), TLS: &tls.Config{InsecureSkipVerify: true}},
 			message.SendError{Stage: message.StageHandshake, Unprocessed: true}},
-		{"refused", get("/"), http1.Destination{Address: l.Addr().String()},
+		{"refused", t.Context(), get("/"), http1.Destination{Address: l.Addr().String()},
 			message.SendError{Stage: message.StageConnect, Unprocessed: true}},
-		{"no answer in time", get("/"), hang, message.SendError{Stage: message.StageAwait, Timeout: true}},
-		{"the body's own failure", failing, hang, message.SendError{Stage: message.StageSource}},
-		{"a bad path", get("/ x"), hang, message.SendError{Stage: message.StageSend, Unprocessed: true}},
+		{"no answer in time", asked, get("/"), hangs, message.SendError{Stage: message.StageAwait, Timeout: true}},
+		{"the body's own failure", t.Context(), failing, hang, message.SendError{Stage: message.StageSource}},
+		{"a bad path", t.Context(), get("/ x"), hang, message.SendError{Stage: message.StageSend, Unprocessed: true}},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 150*time.Millisecond)
-			defer cancel()
-			_, err := newClient(t, http2.ClientOptions{}).Do(ctx, c.r, c.d)
+			_, err := newClient(t, http2.ClientOptions{}).Do(c.ctx, c.r, c.d)
 			var got *message.SendError
 			if !errors.As(err, &got) || got.Stage != c.want.Stage || got.Unprocessed != c.want.Unprocessed || got.Timeout != c.want.Timeout {
 				t.Errorf("got %+v (%v), want %+v", got, err, c.want)
