@@ -214,6 +214,9 @@ func (o *ordering) judge(r *ranked) {
 		return
 	}
 	h := r.health
+	if o.needs.Explain && o.needs.Quota == nil && o.v.Now().Before(h.Refused) {
+		r.note("comes after others until %s for requests of a quota that is used up", h.Refused.Format("15:04:05.000"))
+	}
 	switch {
 	case h.HalfOpen && r.key == o.owner:
 		r.probe = true

@@ -156,6 +156,9 @@ func TestOrder(t *testing.T) {
 			v.peers["south"].State = table.PeerDraining
 			v.health = map[string]pick.Health{"west/b/p": {Ejected: true}}
 		}, []string{"west:p", "south:p"}, []string{"cluster south is draining; tried when all else has failed"}},
+		{"of a quota that is used up, it is told, whoever's it is", one(), func(_ *table.Backend, v *view, _ *pick.Needs) {
+			v.health = map[string]pick.Health{"south/b/p": {Share: 1, Refused: now.Add(time.Second)}, "west/b/p": {Share: 1, Refused: now}}
+		}, []string{"south:p", "west:p"}, []string{"comes after others until"}},
 		{"an order does not keep from knowing", one(), func(_ *table.Backend, v *view, n *pick.Needs) {
 			v.peers["south"].State, n.Standing = table.PeerDraining, true
 		}, []string{"south:p", "west:p"}, nil},

@@ -41,6 +41,9 @@ type Health struct {
 	// Share is how much of its usual share a returning candidate gets, 0 to 1.
 	Share  float64
 	Reason string
+	// Refused is until when a quota that some of its requests draw on is left
+	// alone, zero where there is none.
+	Refused time.Time
 }
 
 // View is everything that Order may know besides the table.

@@ -142,9 +142,9 @@ func (h *Health) Of(key, quota string) pick.Health {
 		if now.Before(s.until) {
 			return pick.Health{Ejected: true, Until: later(s.until, s.probe), Reason: s.reason}
 		}
-		return pick.Health{HalfOpen: true, Ejected: now.Before(s.probe), Until: s.probe, Reason: s.reason}
+		return pick.Health{HalfOpen: true, Ejected: now.Before(s.probe), Until: s.probe, Reason: s.reason, Refused: s.limited}
 	}
-	return pick.Health{Share: s.share(now), Reason: s.reason}
+	return pick.Health{Share: s.share(now), Reason: s.reason, Refused: s.limited}
 }
 
 func later(a, b time.Time) time.Time {

@@ -197,6 +197,9 @@ func TestQuotaIsItsOwners(t *testing.T) {
 			t.Errorf("%s: %+v", x.why, got)
 		}
 	}
+	if got := h.Of("a", ""); got.Ejected || got.Refused.Sub(c.t) != 7*time.Second {
+		t.Errorf("who was refused, whatever it is asked for: %+v", got)
+	}
 	c.pass(7 * time.Second)
 	if got := h.Of("a", "acct/m"); got.Ejected || got.Share != 1 {
 		t.Errorf("after Retry-After: %+v", got)
