@@ -28,7 +28,8 @@ const (
 )
 
 // maxOwners bounds the quotas that are told apart, since clients name models;
-// beyond it each candidate has one.
+// beyond it those of named owners are not remembered: what one client asks for
+// sets no candidate aside for the others.
 const maxOwners = 1 << 16
 
 // sampleEvery is how often a candidate's time to first byte is taken: of many
@@ -305,11 +306,10 @@ func (h *Health) refuse(key string, s *state, e Evidence, now time.Time) {
 	}
 	s.limits++
 	owner := cmp.Or(e.Quota, key)
-	if len(h.quotas) >= maxOwners {
-		owner = key
+	if _, known := h.quotas[owner]; known || owner == key || len(h.quotas) < maxOwners {
+		s.limited = later(h.quotas[owner], now.Add(min(span, longestOut)))
+		h.quotas[owner] = s.limited
 	}
-	s.limited = later(h.quotas[owner], now.Add(min(span, longestOut)))
-	h.quotas[owner] = s.limited
 	h.out.WithLabelValues(candidate(key), string(table.OnRateLimit)).Inc()
 }
 

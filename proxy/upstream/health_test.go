@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -207,6 +208,28 @@ func TestQuotaIsItsOwners(t *testing.T) {
 	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, RetryAfter: time.Hour})
 	if got := h.Of("a", "acct/n").Until.Sub(c.t); got != 300*time.Second {
 		t.Errorf("its own quota, an hour is capped: %v", got)
+	}
+}
+
+// One client that asks for ever new models fills what is remembered, and takes
+// nothing from the others.
+func TestManyQuotasSetNoCandidateAside(t *testing.T) {
+	h, c := newHealth()
+	for i := range 1<<16 + 10 {
+		h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, Quota: fmt.Sprint("client/", i), RetryAfter: time.Minute})
+	}
+	if got := h.Of("a", "other"); got.Ejected {
+		t.Errorf("another's: %+v", got)
+	}
+	c.pass(30 * time.Second)
+	h.Learn("a", upstream.Evidence{Failed: table.OnRateLimit, Quota: "client/0", RetryAfter: time.Minute})
+	c.pass(31 * time.Second)
+	if got := h.Of("a", "client/0"); !got.Ejected {
+		t.Errorf("one that is known is refused for longer: %+v", got)
+	}
+	h.Learn("b", upstream.Evidence{Failed: table.OnRateLimit, RetryAfter: time.Minute})
+	if got := h.Of("b", "any"); !got.Ejected {
+		t.Errorf("a quota of its own: %+v", got)
 	}
 }
 
