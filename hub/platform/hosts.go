@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/table"
 )
@@ -38,12 +36,13 @@ func ReadHosts(dir string) (hosts []table.Host, problems []objects.Problem, ok b
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, true
 	}
-	var file hostsFile
-	if err == nil {
-		err = yaml.UnmarshalStrict(data, &file)
-	}
+	const holds = "what the file said before holds"
 	if err != nil {
-		return nil, []objects.Problem{{File: HostsFile, Reason: objects.ReasonSyntax, Message: err.Error(), Remedy: "mend the file; what it said before holds"}}, false
+		return nil, []objects.Problem{{File: HostsFile, Reason: objects.ReasonSyntax, Message: err.Error(), Remedy: "let it be read; " + holds}}, false
+	}
+	var file hostsFile
+	if wrong := objects.Settings("", HostsFile, data, &file, holds); len(wrong) > 0 {
+		return nil, wrong, false
 	}
 	for i, e := range file.Hosts {
 		h, err := e.read(dir)

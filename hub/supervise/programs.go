@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/navehq/nave/api/objects"
 )
 
@@ -46,15 +44,14 @@ type programs struct {
 }
 
 // parsePrograms reads a region's file: what can be started, in order, and what is
-// wrong; an error where the file as a whole cannot be read.
-func parsePrograms(cluster string, data []byte) (order []programSpec, problems []objects.Problem, err error) {
+// wrong; not ok where nothing of the file can be obeyed.
+func parsePrograms(cluster string, data []byte) (order []programSpec, problems []objects.Problem, ok bool) {
 	problem := func(field, message, remedy string) {
 		problems = append(problems, objects.Problem{Cluster: cluster, File: programsFile, Field: field, Reason: objects.ReasonInvalidValue, Message: message, Remedy: remedy})
 	}
 	var file processesFile
-	if err := yaml.UnmarshalStrict(data, &file); err != nil {
-		problem("", err.Error(), "mend the file; what runs is left alone")
-		return nil, problems, err
+	if wrong := objects.Settings(cluster, programsFile, data, &file, "what runs is left alone"); len(wrong) > 0 {
+		return nil, wrong, false
 	}
 	names := map[string]bool{}
 	for i, x := range file.Processes {
@@ -69,7 +66,7 @@ func parsePrograms(cluster string, data []byte) (order []programSpec, problems [
 		}
 		names[x.Name] = true
 	}
-	return order, problems, nil
+	return order, problems, true
 }
 
 // Check tells what is wrong in the files of a fleet's folder that are no
@@ -92,7 +89,7 @@ func Check(dir string) []objects.Problem {
 			out = append(out, objects.Problem{Cluster: cluster, File: programsFile, Reason: objects.ReasonInvalidValue, Message: err.Error(), Remedy: "let it be read"})
 			continue
 		}
-		_, problems, _ := parsePrograms(cluster, data) // the error is among the problems
+		_, problems, _ := parsePrograms(cluster, data)
 		out = append(out, problems...)
 	}
 	return out
@@ -112,9 +109,9 @@ func (s *Supervisor) readPrograms(ctx context.Context, r *region) {
 		return
 	}
 	r.files.data = data
-	order, problems, err := parsePrograms(r.name, data)
+	order, problems, ok := parsePrograms(r.name, data)
 	s.problems.set("programs "+r.name, problems...)
-	if err != nil {
+	if !ok {
 		return
 	}
 	wanted := map[string]programSpec{}

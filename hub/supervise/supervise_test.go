@@ -238,8 +238,8 @@ func FuzzPrograms(f *testing.F) {
 	f.Add([]byte("processes:\n- {name: a, command: [b], env: {C: d}, ready: {tcp: \"127.0.0.1:1\"}}\n"))
 	f.Add([]byte("processes: [{}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, problems, err := parsePrograms("c", data)
-		if err != nil && (len(list) > 0 || len(problems) == 0) {
+		list, problems, ok := parsePrograms("c", data)
+		if !ok && (len(list) > 0 || len(problems) == 0) {
 			t.Errorf("an unreadable file: %v %v", list, problems)
 		}
 		for _, x := range list {

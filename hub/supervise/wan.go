@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/navehq/nave/api/objects"
 	"github.com/navehq/nave/api/stream"
 	"github.com/navehq/nave/api/version"
@@ -56,12 +54,12 @@ func readWAN(path string, clusters []string) ([]relay.Link, []objects.Problem) {
 	if os.IsNotExist(err) {
 		return []relay.Link{}, nil
 	}
-	var file wanFile
-	if err == nil {
-		err = yaml.UnmarshalStrict(data, &file)
-	}
 	if err != nil {
 		return nil, problem("", err.Error(), before)
+	}
+	var file wanFile
+	if wrong := objects.Settings("", wanName, data, &file, holds); len(wrong) > 0 {
+		return nil, wrong
 	}
 	links := map[[2]string]relay.Link{}
 	var strange []objects.Problem
@@ -69,7 +67,7 @@ func readWAN(path string, clusters []string) ([]relay.Link, []objects.Problem) {
 		field := fmt.Sprintf("links[%d]", i)
 		for _, pair := range l.pairs() {
 			if pair[0] == "" || pair[1] == "" || pair[0] == pair[1] {
-				return nil, problem(field, "does not name two ends", "name both, by between: [a, b] or from and to; what the file said before holds")
+				return nil, problem(field, "does not name two ends", "name both, by between: [a, b] or from and to; "+holds)
 			}
 			for _, end := range pair {
 				if end != hubEnd && !slices.Contains(clusters, end) && len(strange) == 0 {
@@ -88,8 +86,11 @@ func readWAN(path string, clusters []string) ([]relay.Link, []objects.Problem) {
 	return out, strange
 }
 
-// before is the remedy where nothing of a file is obeyed.
-const before = "mend it; what the file said before holds"
+// Where nothing of a file is obeyed, before is the remedy, and holds what is then.
+const (
+	before = "mend it; " + holds
+	holds  = "what the file said before holds"
+)
 
 // pairs are the directions that an entry is about.
 func (l wanLink) pairs() [][2]string {

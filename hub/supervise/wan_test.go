@@ -31,8 +31,9 @@ func TestReadWAN(t *testing.T) {
 		{"no share", "links: [{between: [a, b], loss: 1}]", nil, "links[0]"},
 		{"one end", "links: [{from: a}]", nil, "links[0]"},
 		{"the same end", "links: [{between: [a, a]}]", nil, "links[0]"},
-		{"an unknown field", "links: [{between: [a, b], dleay: 1ms}]", nil, "wan.yaml"},
-		{"no YAML", "links: [", nil, "wan.yaml"},
+		{"an unknown field", "links: [{between: [a, b], dleay: 1ms}]", nil, "wan.yaml: links[0].dleay: there is no such field"},
+		{"a value that does not fit", "links: [{between: [a, b], partition: both}]", nil, "wan.yaml: links[0].partition: a string does not fit here; give true or false"},
+		{"no YAML", "links:\n- {", nil, "wan.yaml:2: is not YAML"},
 	} {
 		path := filepath.Join(t.TempDir(), wanName)
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
