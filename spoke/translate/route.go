@@ -54,7 +54,7 @@ func (s *schema) deriveAttachment(l *derive.Look, r ref) *attachment {
 		case vetoed:
 			got.accepted = veto
 		case got.tenant != "" && got.tenant != whose.tenant:
-			got.accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonNotAllowedByListeners), "the Gateway belongs to another tenant")
+			got.accepted = no(v1alpha1.ConditionAccepted, string(gwv1.RouteReasonNotAllowedByListeners), "the Gateway belongs to another tenant; use a Gateway of your own")
 		}
 		if got.accepted.status != "True" {
 			got.binds, got.listeners, got.partial = nil, nil, nil
@@ -81,7 +81,7 @@ func (s *schema) attach(l *derive.Look, r ref, route *gwv1.HTTPRoute, p gwv1.Par
 		return got, true
 	}
 	got.tenant, got.away, got.table = g.tenant, g.away, g.table
-	reason, message := gwv1.RouteReasonNoMatchingParent, "no listener of "+key.String()+" has this name or port"
+	reason, message := gwv1.RouteReasonNoMatchingParent, "no listener of "+key.String()+" has this name or port; correct sectionName or port"
 	for i := range g.listeners {
 		x := &g.listeners[i]
 		if p.SectionName != nil && string(*p.SectionName) != x.name || p.Port != nil && *p.Port != int32(x.port) {
@@ -89,19 +89,19 @@ func (s *schema) attach(l *derive.Look, r ref, route *gwv1.HTTPRoute, p gwv1.Par
 		}
 		if !x.routes || !s.admits(l, got.gateway, x, r.Namespace) {
 			if reason == gwv1.RouteReasonNoMatchingParent {
-				reason, message = gwv1.RouteReasonNotAllowedByListeners, "no listener allows HTTPRoutes of namespace "+r.Namespace
+				reason, message = gwv1.RouteReasonNotAllowedByListeners, "no listener allows HTTPRoutes of namespace "+r.Namespace+"; allow it in a listener's allowedRoutes, or declare the route in one that is allowed"
 			}
 			continue
 		}
 		names := hostnamesOf(route)
 		hostnames := common([]string{x.hostname}, names)
 		if len(hostnames) == 0 || len(names) == 0 && len(route.Spec.Hostnames) > 0 {
-			reason, message = gwv1.RouteReasonNoMatchingListenerHostname, "no listener serves a host name of this route"
+			reason, message = gwv1.RouteReasonNoMatchingListenerHostname, "no listener serves a host name of this route; correct its hostnames, or a listener's hostname"
 			continue
 		}
 		allowed := s.tenant(l, g.tenant).AllowedHostnames
 		if hostnames = common(allowed, hostnames); len(hostnames) == 0 {
-			reason, message = v1alpha1.ReasonHostnameNotAllowed, "the tenant may not serve a host name of this route"
+			reason, message = v1alpha1.ReasonHostnameNotAllowed, "the tenant may not serve a host name of this route; ask the platform team to allow one, or use another"
 			continue
 		}
 		got.partial = appendNew(got.partial, disallowed(route, x.hostname, allowed))
