@@ -185,6 +185,15 @@ func TestReadingIsFreeAndWritingNeedsTheToken(t *testing.T) {
 	}
 }
 
+// TestExplainSaysWhoIsAway: in words of the fleet, not of its streams.
+func TestExplainSaysWhoIsAway(t *testing.T) {
+	c := start(t, t.TempDir())
+	_, got := c.ask("GET", "/api/v1/explain?backend=b&from=west", "")
+	if want := `explain backend "b": nobody can: west: its spoke is not connected to the hub`; strings.TrimSpace(got) != want {
+		t.Errorf("it answers %q, want %q", got, want)
+	}
+}
+
 func TestGarbageIsRefusedAndChangesNothing(t *testing.T) {
 	c := start(t, t.TempDir())
 	for _, path := range []string{"/api/v1/orders", "/api/v1/tokens"} {

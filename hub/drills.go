@@ -14,6 +14,7 @@ import (
 	"github.com/navehq/nave/api/assignment"
 	"github.com/navehq/nave/api/atomicfile"
 	"github.com/navehq/nave/api/v1alpha1"
+	"github.com/navehq/nave/api/wire"
 	"github.com/navehq/nave/hub/audit"
 	"github.com/navehq/nave/hub/board"
 	"github.com/navehq/nave/hub/drill"
@@ -26,7 +27,7 @@ const byDrill = "drill"
 
 var (
 	errNoSupervisor = errors.New("no supervisor is connected; mode Kill works in a fleet that `nave up` runs")
-	errNoSpoke      = errors.New("is not registered")
+	errNoSpoke      = errors.New("its spoke is not connected to the hub")
 )
 
 func (h *Hub) openDrills() error {
@@ -103,7 +104,11 @@ func (h *Hub) askSpoke(ctx context.Context, cluster, path string, body []byte) (
 	if session == nil {
 		return nil, fmt.Errorf("ask cluster %q: %w", cluster, errNoSpoke)
 	}
-	return session.Ask(ctx, path, body)
+	answer, err := session.Ask(ctx, path, body)
+	if errors.Is(err, wire.ErrDisconnected) {
+		err = fmt.Errorf("ask cluster %q: %w", cluster, errNoSpoke)
+	}
+	return answer, err
 }
 
 func (h *Hub) lose(ctx context.Context, mode v1alpha1.DrillMode, cluster, why string, life time.Duration) (err error) {

@@ -42,6 +42,8 @@ func (h *Hub) explain(ctx context.Context, backend, from string) ([]report.Expla
 		case errors.As(err, &refusal) && refusal.Status == http.StatusNotFound: // it has none
 		case errors.As(err, &refusal):
 			silent = append(silent, c.Name+": "+refusal.Message)
+		case errors.Is(err, errNoSpoke):
+			silent = append(silent, c.Name+": "+errNoSpoke.Error())
 		default:
 			silent = append(silent, c.Name+": "+err.Error())
 		}

@@ -348,6 +348,19 @@ func TestAHubThatHangs(t *testing.T) {
 	}
 }
 
+// Of a fleet that has ended, its files are left: who asks is told how to start it.
+func TestAFleetThatHasEnded(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	api := `{"api": "` + strings.TrimPrefix(server.URL, "http://") + `"}`
+	dir := folder(t, map[string]string{".nave/run/hub.json": api, ".nave/run/spoke-a.json": api, ".nave/token": "secret\n"})
+	for _, args := range [][]string{{"status"}, {"cordon", "a"}, {"latency", "--via", "a"}} {
+		if code, _, problems := nave(t, append(args, "--dir", dir)...); code != 1 || !strings.Contains(problems, "start it with `nave up "+dir+"`") {
+			t.Errorf("%q: %d: %s", args, code, problems)
+		}
+	}
+}
+
 func TestOrders(t *testing.T) {
 	dir, asked := fakeHub(t, map[string]string{})
 	t.Setenv("USER", "me")

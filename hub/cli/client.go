@@ -111,9 +111,9 @@ func (c *client) unanswered(ctx context.Context, err error) error {
 		err = cause
 	}
 	if c.via != "" {
-		return fmt.Errorf("ask the spoke of %s: %w", c.via, err)
+		return fmt.Errorf("ask the spoke of %s: %w; if the fleet has ended, start it with `nave up %s`", c.via, err, c.dir)
 	}
-	return fmt.Errorf("ask the hub: %w; while it is gone, status, latency and explain ask a spoke by --via CLUSTER", err)
+	return fmt.Errorf("ask the hub: %w; while it is gone, status, latency and explain ask a spoke by --via CLUSTER; if the fleet has ended, start it with `nave up %s`", err, c.dir)
 }
 
 // throughSpoke lets a command ask a spoke.
