@@ -238,7 +238,8 @@ func (h *Hub) status() report.Status {
 }
 
 func (h *Hub) cluster(m board.Member) report.Cluster {
-	c := report.Cluster{Name: m.Cluster.Name, Region: m.Cluster.Region, Lease: string(m.Lease), State: string(m.Cluster.State), Heard: m.Heard, Hold: m.Hold}
+	c := report.Cluster{Name: m.Cluster.Name, Region: m.Cluster.Region, Zone: m.Cluster.Zone, Provider: m.Cluster.Provider,
+		Lease: string(m.Lease), State: string(m.Cluster.State), Heard: m.Heard, Hold: m.Hold}
 	if !m.Behind.IsZero() {
 		c.Lag = h.deps.Now().Sub(m.Behind).Seconds()
 	}

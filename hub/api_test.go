@@ -24,7 +24,7 @@ import (
 const platform = `apiVersion: nave.dev/v1alpha1
 kind: Cluster
 metadata: {name: west}
-spec: {region: west, provider: standalone}
+spec: {region: west, zone: "2", provider: standalone}
 ---
 apiVersion: nave.dev/v1alpha1
 kind: Drill
@@ -308,5 +308,17 @@ func TestAPortThatIsTakenIsNamedAndTheOthersAreGivenBack(t *testing.T) {
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Error("a port stays open")
 		}
+	}
+}
+
+// TestStatusTellsWhatAClusterIs as it is declared.
+func TestStatusTellsWhatAClusterIs(t *testing.T) {
+	_, body := start(t, t.TempDir()).ask("GET", "/api/v1/status", "")
+	var s report.Status
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Clusters) != 1 || s.Clusters[0].Place() != "west, zone 2" || s.Clusters[0].Provider != "standalone" {
+		t.Errorf("it is %+v", s.Clusters)
 	}
 }

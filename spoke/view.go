@@ -33,7 +33,7 @@ func (v view) Status() report.Status {
 	r.HubSilent, r.HubHeard = !there, heard
 	r.Routes, r.Backends = report.Objects(own, statuses)
 	for _, p := range peers {
-		c := report.Cluster{Name: p.Cluster, Region: p.Region, State: string(p.State), Lease: v.lease(p.Cluster)}
+		c := report.Cluster{Name: p.Cluster, Region: p.Region, Zone: p.Zone, State: string(p.State), Lease: v.lease(p.Cluster)}
 		if p.Cluster == own {
 			c.Heard, c.Version, c.Certificate = v.s.deps.Now(), version.Version, v.s.identity.Intermediate().NotAfter
 			c.Proxies = report.Proxies(proxies, true)

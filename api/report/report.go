@@ -34,8 +34,11 @@ type Status struct {
 type Cluster struct {
 	Name   string `json:"name"`
 	Region string `json:"region"`
-	Lease  string `json:"lease"`
-	State  string `json:"state"`
+	// Zone and Provider are as declared; a spoke that answers knows no provider.
+	Zone     string `json:"zone,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Lease    string `json:"lease"`
+	State    string `json:"state"`
 	// Heard is when its spoke was last heard.
 	Heard       time.Time `json:"heard,omitzero"`
 	Version     string    `json:"version,omitempty"`
@@ -47,6 +50,14 @@ type Cluster struct {
 	Hold string `json:"hold,omitempty"`
 	// Drain is how far it has come while the cluster drains.
 	Drain *Drain `json:"drain,omitempty"`
+}
+
+// Place is the region, and the zone if one is declared.
+func (c Cluster) Place() string {
+	if c.Zone == "" {
+		return c.Region
+	}
+	return c.Region + ", zone " + c.Zone
 }
 
 // Drain is what a draining cluster still serves for others.

@@ -160,7 +160,7 @@ func (p *printer) listener(l *Listener) {
 func (p *printer) endpoints(e *Endpoints) {
 	p.head("endpoints", e.Name)
 	for _, a := range e.Addresses {
-		p.line(1, fmt.Sprintf("%s:%d", a.Host, a.Port), pair("zone", a.Zone))
+		p.line(1, fmt.Sprintf("%s:%d", a.Host, a.Port))
 	}
 	if e.Missing != "" {
 		p.line(1, "missing:", e.Missing)

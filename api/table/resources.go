@@ -115,7 +115,6 @@ type Endpoints struct {
 type Address struct {
 	Host string `json:"host"`
 	Port uint16 `json:"port"`
-	Zone string `json:"zone,omitempty"`
 }
 
 // ID is endpoints and the name.

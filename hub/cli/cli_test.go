@@ -283,7 +283,7 @@ func fakeHub(t *testing.T, answer any) (dir string, asked *[]string) {
 
 func TestStatusIsShown(t *testing.T) {
 	dir, asked := fakeHub(t, report.Status{
-		Clusters: []report.Cluster{{Name: "a", Region: "eu", Lease: "Connected", State: "Ready", Proxies: []report.Proxy{{Ready: true}, {}}},
+		Clusters: []report.Cluster{{Name: "a", Region: "eu", Zone: "2", Lease: "Connected", State: "Ready", Proxies: []report.Proxy{{Ready: true}, {}}},
 			{Name: "b", State: "Draining", Drain: &report.Drain{Message: "3 MCP sessions and 1 request left"}},
 			{Name: "c", State: "Draining", Drain: &report.Drain{Complete: true}}},
 		Gateways: []report.Gateway{{Cluster: "a", Home: "b", Namespace: "n", Name: "g", Listeners: []report.Listener{{Name: "http", URLs: []string{"http://127.0.0.1:80"}}}}},
@@ -294,7 +294,7 @@ func TestStatusIsShown(t *testing.T) {
 	})
 	for _, args := range [][]string{{"status"}, {"status", "--via", "a"}} {
 		code, out, problems := nave(t, append(args, "--dir", dir)...)
-		for _, want := range []string{"1/2", "Draining (3 MCP sessions and 1 request left)", "Drained", "n/g", "http://127.0.0.1:80", "because", "2033-05-", `drill start  d\x1b[2J`, "refused: it is Sunday",
+		for _, want := range []string{"eu, zone 2", "1/2", "Draining (3 MCP sessions and 1 request left)", "Drained", "n/g", "http://127.0.0.1:80", "because", "2033-05-", `drill start  d\x1b[2J`, "refused: it is Sunday",
 			"\n\nproblem  clusters/a/f.yaml:3: HTTPRoute n/r: spec.x: is wrong; mend it\nnotice  clusters/a/d.yaml:1: Deployment n/d: is left out here\n"} {
 			if code != 0 || !strings.Contains(out, want) {
 				t.Errorf("%v: %d, it lacks %q: %s%s", args, code, want, out, problems)

@@ -32,7 +32,7 @@ func showStatus(w io.Writer, s report.Status) {
 	}
 	fmt.Fprintln(w, "CLUSTER\tREGION\tLEASE\tSTATE\tPROXIES\tHEARD")
 	for _, x := range s.Clusters {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.Name, x.Region, x.Lease, standing(x), heard(s, x))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.Name, x.Place(), x.Lease, standing(x), heard(s, x))
 	}
 	fmt.Fprintln(w, "\nGATEWAY\tIN\tOF\tLISTENER\tURLS")
 	for _, g := range s.Gateways {

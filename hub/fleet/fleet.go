@@ -19,6 +19,8 @@ type Cluster struct {
 	Name   string
 	Region string
 	Zone   string
+	// Provider is what runs it.
+	Provider string
 	// Tenants that it admits; empty admits all.
 	Tenants []string
 	// State is the safer of what is declared and what is ordered.
@@ -32,7 +34,7 @@ func (c Cluster) Admits(tenant string) bool {
 
 // Equal compares every field.
 func (c Cluster) Equal(o Cluster) bool {
-	return c.Name == o.Name && c.Region == o.Region && c.Zone == o.Zone &&
+	return c.Name == o.Name && c.Region == o.Region && c.Zone == o.Zone && c.Provider == o.Provider &&
 		c.State == o.State && slices.Equal(c.Tenants, o.Tenants)
 }
 

@@ -148,7 +148,7 @@ func (r *platformReader) cluster(o *objects.Object, c *v1alpha1.Cluster) {
 }
 
 func (r *platformReader) register(c *v1alpha1.Cluster) {
-	out := Cluster{Name: c.Name, Region: string(c.Spec.Region), Zone: string(c.Spec.Zone), State: r.state(c)}
+	out := Cluster{Name: c.Name, Region: string(c.Spec.Region), Zone: string(c.Spec.Zone), Provider: string(c.Spec.Provider), State: r.state(c)}
 	for _, t := range c.Spec.Tenants {
 		out.Tenants = append(out.Tenants, string(t))
 	}

@@ -54,7 +54,7 @@ func (s *schema) deriveEndpoints(l *derive.Look, sp servicePort) *table.Endpoint
 		}
 	}
 	slices.SortFunc(out.Addresses, func(a, b table.Address) int {
-		return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port), strings.Compare(a.Zone, b.Zone))
+		return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
 	})
 	out.Addresses = slices.Compact(out.Addresses)
 	switch {
@@ -73,7 +73,7 @@ func addresses(e discoveryv1.Endpoint, port uint16) []table.Address {
 	var out []table.Address
 	for _, a := range e.Addresses {
 		if isIP(a) {
-			out = append(out, table.Address{Host: a, Port: port, Zone: deref(e.Zone, "")})
+			out = append(out, table.Address{Host: a, Port: port})
 		}
 	}
 	return out

@@ -95,7 +95,7 @@ async function refresh() {
   try {
     const [status, paths, drills] = await Promise.all([get("/api/v1/status"), get("/api/v1/latency"), get("/api/v1/drills")]);
     table($("clusters"), ["cluster", "region", "lease", "state", "proxies", "heard", "certificate"], status.clusters.map((c) => [
-      c.name, c.region, c.lease, c.state, `${(c.proxies || []).filter((p) => p.ready).length} of ${(c.proxies || []).length} ready`, ago(c.heard), until(c.certificateExpiry)]));
+      c.name, c.zone ? `${c.region}, zone ${c.zone}` : c.region, c.lease, c.state, `${(c.proxies || []).filter((p) => p.ready).length} of ${(c.proxies || []).length} ready`, ago(c.heard), until(c.certificateExpiry)]));
     showLatency(paths);
     table($("gateways"), ["gateway", "in", "of", "listener", "URLs"], status.gateways.flatMap((g) => g.listeners.map((l) => [
       `${g.namespace}/${g.name}`, g.cluster, g.home, l.name, l.urls.join("\n")])));
