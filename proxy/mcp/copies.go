@@ -188,7 +188,9 @@ func (o *owner) each(ctx context.Context, h *held, ord order, f func(*reply, *fa
 		}
 	}
 	given := 0
-	for _, choice := range o.p.sender.Decide(beside(call), pick.Needs{Member: h.place.server, Explain: true, Standing: true}).Order {
+	asks := beside(call)
+	asks.Word = steadily(h.facts.Handle)
+	for _, choice := range o.p.sender.Decide(asks, pick.Needs{Member: h.place.server, Explain: true, Standing: true, Steady: true}).Order {
 		if choice.Local || given >= copyClusters && !drains(call.Find, choice.Cluster) {
 			continue
 		}

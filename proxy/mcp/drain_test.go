@@ -10,6 +10,7 @@ import (
 
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/match"
+	"github.com/navehq/nave/proxy/mcp/mcptest"
 )
 
 // order puts a cluster in a state, at every proxy.
@@ -232,4 +233,39 @@ func TestASessionMovesToOneCluster(t *testing.T) {
 			t.Errorf("lost %v: begun anew %d times", lost, begun)
 		}
 	}
+}
+
+// What the client had set is known where its session goes on, however many
+// clusters there are that it could have gone to.
+func TestCopiesAreWhereASessionGoes(t *testing.T) {
+	clusters := []string{"west", "a", "b", "c", "d", "e", "f"}
+	all, servers, fakes := wholes(t, clusters, []string{"math"}, table.Failover{Margin: table.Duration(time.Minute)}, nil)
+	for _, other := range clusters[1:] {
+		order(t, other, table.PeerCordoned, all["a"])
+	}
+	var sessions []*mcptest.Client
+	for range 4 {
+		c := all["a"].through(t)
+		before := all["west"].link.count("copy")
+		c.Initialize("2025-06-18")
+		eventually(t, "the session is known elsewhere", func() bool { return all["west"].link.count("copy") == before+2 })
+		c.Call("1", "logging/setLevel", `{"level":"debug"}`)
+		eventually(t, "so is its level", func() bool { return all["west"].link.count("copy") == before+4 })
+		sessions = append(sessions, c)
+	}
+	for _, other := range clusters[1:] {
+		order(t, other, table.PeerReady, all["a"])
+	}
+	all["west"].kill()
+	servers["west"].Close()
+	for _, c := range sessions {
+		call(c, "add")
+	}
+	eventually(t, "the level is set anew", func() bool {
+		n := 0
+		for _, other := range clusters[1:] {
+			n += fakes[other].saw(`"level":"debug"`)
+		}
+		return n == len(sessions)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/navehq/nave/api/expr"
 	"github.com/navehq/nave/api/table"
 	"github.com/navehq/nave/proxy/forward"
+	"github.com/navehq/nave/proxy/mcp/session"
 	"github.com/navehq/nave/proxy/pick"
 )
 
@@ -94,13 +95,17 @@ func (w *way) decide(needs pick.Needs) pick.Decision {
 	call := *w.v.call
 	call.Facts = w.facts
 	if w.steady {
-		needs.Steady, call.Word = true, binary.LittleEndian.Uint64(w.v.facts.Handle[:])
+		needs.Steady, call.Word = true, steadily(w.v.facts.Handle)
 	}
 	if w.fresh {
 		w.v.p.renew(&call)
 	}
 	return w.v.p.sender.Decide(&call, needs)
 }
+
+// steadily is the word by which everybody draws for a session: where it goes on,
+// and who has its copies.
+func steadily(h session.Handle) uint64 { return binary.LittleEndian.Uint64(h[:]) }
 
 // renew makes a call that lasts see what the table that is obeyed now says of
 // clusters. The backend stays as it was matched, with what steers and restricts it.

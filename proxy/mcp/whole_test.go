@@ -48,6 +48,7 @@ type wire struct {
 	mu     sync.Mutex
 	others map[string]*whole
 	orders []string // what was sent
+	heard  []string // and answered
 }
 
 // ordered tells whether an order of that kind was sent.
@@ -55,6 +56,18 @@ func (w *wire) ordered(op string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Contains(w.orders, op)
+}
+
+// count is how many orders of that kind were answered.
+func (w *wire) count(op string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.heard {
+		if o == op {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *wire) RTT(string) pick.Estimate { return pick.Estimate{Known: true} }
@@ -83,6 +96,9 @@ func (w *wire) Send(ctx context.Context, h forward.Head, r *message.Request) (*m
 	case refused := <-failed:
 		return nil, "", refused
 	default:
+		w.mu.Lock()
+		w.heard = append(w.heard, r.Header.Get("nave-mcp-op"))
+		w.mu.Unlock()
 		return resp, h.Cluster, err
 	}
 }
