@@ -115,26 +115,26 @@ func turn(t *testing.T, conn net.Conn) time.Duration {
 	return time.Since(began)
 }
 
-// near measures until the median of some turns lies within tolerance of want:
-// a busy machine gets three chances.
+// near measures until a quarter of some turns lies within tolerance of want, and
+// none ever below: a busy machine only adds, and has half a minute.
 func near(t *testing.T, what string, want, tolerance time.Duration, measure func() time.Duration) {
 	t.Helper()
-	for attempt := 1; ; attempt++ {
+	for end := time.Now().Add(30 * time.Second); ; {
 		var all []time.Duration
 		for range 21 {
 			all = append(all, measure())
 		}
 		slices.Sort(all)
-		median := all[len(all)/2]
-		t.Logf("%s: median %v, least %v, most %v, want %v", what, median, all[0], all[len(all)-1], want)
+		quarter := all[len(all)/4]
+		t.Logf("%s: least %v, a quarter %v, median %v, most %v, want %v", what, all[0], quarter, all[len(all)/2], all[len(all)-1], want)
 		if all[0] < want {
 			t.Fatalf("%s took %v, less than the path's %v", what, all[0], want)
 		}
-		if median-want <= tolerance {
+		if quarter-want <= tolerance {
 			return
 		}
-		if attempt == 3 {
-			t.Fatalf("%s took %v, want %v and at most %v more", what, median, want, tolerance)
+		if time.Now().After(end) {
+			t.Fatalf("%s took %v, want %v and at most %v more", what, quarter, want, tolerance)
 		}
 	}
 }
