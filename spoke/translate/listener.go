@@ -247,7 +247,7 @@ func (x *listenerState) taken(elsewhere string) []fault {
 	}
 	return []fault{{
 		x.path + ".port", "PortUnavailable", fmt.Sprintf("port %d is taken, or a proxy may not open it; it answers at %s instead", x.port, elsewhere),
-		"end what has the port, or choose another; one below 1024 may need a right of its own",
+		"end what has the port and then the proxy, which starts again by itself, or choose another port; one below 1024 may need a right of its own",
 	}}
 }
 

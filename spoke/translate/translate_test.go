@@ -89,6 +89,20 @@ func TestSessionKeysReachTheTableOfTheirGateway(t *testing.T) {
 	}
 }
 
+// TestAPortThatIsTaken: the remedy is all that there is to do, since a proxy
+// tries the port only when it starts.
+func TestAPortThatIsTaken(t *testing.T) {
+	tr := many(t, 1)
+	name := string(gatewayStatus(t, tr).Listeners[0].Name)
+	tr, _ = tr.Observe(map[string]translate.Facts{"ns/g": {Proxies: 1, Programmed: 1, Elsewhere: map[string]string{name: "http://127.1.0.1:4"}}})
+	told := func(p objects.Problem) bool {
+		return p.Reason == "PortUnavailable" && strings.Contains(p.Message, "http://127.1.0.1:4") && strings.Contains(p.Remedy, "then the proxy, which starts again by itself")
+	}
+	if !slices.ContainsFunc(tr.Problems(), told) {
+		t.Errorf("it tells %v", tr.Problems())
+	}
+}
+
 func TestReached(t *testing.T) {
 	backend := objects.Key{Group: objects.GroupAgentgateway, Kind: "AgentgatewayBackend", Namespace: "ns", Name: "b"}
 	tr := many(t, 1)
