@@ -156,15 +156,9 @@ func serve(t testing.TB, h http.HandlerFunc) string {
 	return s.Listener.Addr().String()
 }
 
-// dead is an address at which nobody listens.
-func dead(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// dead is an address where nobody is; the port is not one that the next server or
+// another program is given.
+const dead = "127.0.0.1:1"
 
 func (p *proxy) do(method, path, body string, headers ...string) (*http.Response, string) {
 	p.t.Helper()
@@ -235,9 +229,9 @@ func TestAnswersWithoutABackend(t *testing.T) {
 		"a closed share":         {[]table.Resource{rule(func(r *table.Rule) { r.Backends[0].Closed = "no grant" })}, "/", 500, "NoHealthyBackend"},
 		"no weight":              {[]table.Resource{rule(func(r *table.Rule) { r.Backends[0].Weight = 0 })}, "/", 500, "NoHealthyBackend"},
 		"nobody is ready":        {append(service(), &table.Endpoints{Name: "e0"}, rule(nil)), "/", 503, "NoHealthyBackend"},
-		"a dead address":         {append(service(dead(t)), rule(nil)), "/", 503, "UpstreamFailure"},
+		"a dead address":         {append(service(dead), rule(nil)), "/", 503, "UpstreamFailure"},
 		"dot segments":           {[]table.Resource{rule(nil)}, "/a/%2e%2E/b", 400, "InvalidRequest"},
-		"a closed policy": {append(service(dead(t)), rule(nil), &table.Policy{
+		"a closed policy": {append(service(dead), rule(nil), &table.Policy{
 			Name: "p", Closed: "invalid", Targets: []table.Target{{Kind: "HTTPRoute", Namespace: "ns", Name: "r"}},
 		}), "/", 500, "PolicyInvalid"},
 	} {
@@ -322,8 +316,8 @@ func TestFailover(t *testing.T) {
 		why, method, body, first string
 		want                     int
 	}{
-		{"a dead one is passed over by any method", "POST", "b", dead(t), 200},
-		{"with a large body too", "POST", big, dead(t), 200},
+		{"a dead one is passed over by any method", "POST", "b", dead, 200},
+		{"with a large body too", "POST", big, dead, 200},
 		{"what may be repeated goes elsewhere on 503", "PUT", big, broken, 200},
 		{"what may not does not", "POST", "b", broken, 503},
 	} {
@@ -363,7 +357,7 @@ func TestWhatMovesNothingSetsNobodyAside(t *testing.T) {
 }
 
 func TestDeadCandidateIsNotAskedAgain(t *testing.T) {
-	p := start(t, nil, append(service(dead(t), serve(t, echo)), rule(nil))...)
+	p := start(t, nil, append(service(dead, serve(t, echo)), rule(nil))...)
 	for range 5 {
 		p.do("GET", "/", "")
 	}
@@ -610,7 +604,7 @@ func TestCredentialOfTheBackend(t *testing.T) {
 // A policy of the route is in force for its requests alone: for the attempts, the
 // limit of regions, copies of requests, and what is learned of candidates.
 func TestSteering(t *testing.T) {
-	list := service(dead(t), serve(t, echo))
+	list := service(dead, serve(t, echo))
 	steered := rule(func(r *table.Rule) {
 		r.Matches[0].Path.Value = "/steered"
 		r.Name, r.Index = "HTTPRoute ns/r/1", 1
