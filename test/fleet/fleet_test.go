@@ -297,6 +297,8 @@ func TestARevokedClusterDeclaresNothingMore(t *testing.T) {
 	f.Write("clusters/west/late.yaml", gateway("shop", "late", "Fleet"))
 	f.Write("clusters/east/own.yaml", gateway("shop", "own", "Local"))
 	f.Gateway("east", "shop/own")
+	// Nothing tells when a spoke that is shut out has sent all that it would: it has
+	// two heartbeats' time, in which its declarations took effect before.
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		s, err := f.Status()
 		if err != nil {
