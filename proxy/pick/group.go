@@ -144,8 +144,9 @@ func pickWeighted(names []string, weights map[string]uint64, word uint64) int {
 
 // pool marks, among the best ready candidates by lane and region, those that
 // count as equally near, and of these the one that is tried first: the less
-// loaded of two drawn ones, or for the steady the first of all by its turn. The preferred cluster leads the pool while it is
-// among them, so that a small difference never moves traffic.
+// loaded of two drawn ones, or for the steady the first of all by its turn. The
+// preferred cluster leads the pool while it is among them, so that a small
+// difference never moves traffic.
 func (o *ordering) pool(list []*ranked) {
 	best := slices.MinFunc(list, compareClass)
 	if best.tier != ready {
