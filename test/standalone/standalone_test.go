@@ -11,12 +11,13 @@ import (
 // TestEnd: a fleet ends well only where `nave up` goes with exit code 0 and leaves
 // nothing, whoever had started it.
 func TestEnd(t *testing.T) {
+	const before = "it has ended before"
 	for _, c := range []struct {
 		name, script, want string
 	}{
 		{"well", `trap 'exit 0' INT; touch ready; while :; do sleep 0.05; done`, ""},
 		{"another exit code", `trap 'exit 3' INT; touch ready; while :; do sleep 0.05; done`, "exit status 3"},
-		{"it has ended before", `touch ready; exit 1`, "exit status 1"},
+		{before, `touch ready; exit 1`, "exit status 1"},
 		{"a process stays", `mkdir -p clusters/west; (cd clusters/west && exec setsid sleep 30) & trap 'exit 0' INT; touch ready; while :; do sleep 0.05; done`, "program-west-sleep"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -39,6 +40,9 @@ func TestEnd(t *testing.T) {
 					}
 					return false
 				})
+			}
+			if c.name == before {
+				<-f.ended
 			}
 			err = f.End()
 			if _, err := f.Kill(func(string) bool { return true }); err != nil {
