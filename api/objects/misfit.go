@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/navehq/nave/api/schema"
 )
 
 // misfit is a value that a field cannot hold.
@@ -55,7 +57,7 @@ func misfits(t reflect.Type, v any, path string) []misfit {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			if below := field(t, name); below != nil {
-				out = append(out, misfits(below, v[name], dotted(path, name))...)
+				out = append(out, misfits(below, v[name], schema.Join(path, name))...)
 			}
 		}
 	case []any:
@@ -101,16 +103,6 @@ func field(t reflect.Type, name string) reflect.Type {
 		}
 	}
 	return nil
-}
-
-func dotted(path, name string) string {
-	switch {
-	case path == "":
-		return name
-	case strings.ContainsAny(name, "./"):
-		return path + "[" + name + "]"
-	}
-	return path + "." + name
 }
 
 func typeName(v any) string {

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/navehq/nave/api/schema"
 )
 
 // Settings reads a file that holds no objects, such as hub/wan.yaml, and names
@@ -54,9 +56,9 @@ func strangers(t reflect.Type, v any, path string) (out []string) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			if below := field(t, name); below != nil {
-				out = append(out, strangers(below, v[name], dotted(path, name))...)
+				out = append(out, strangers(below, v[name], schema.Join(path, name))...)
 			} else if t.Kind() == reflect.Struct {
-				out = append(out, dotted(path, name))
+				out = append(out, schema.Join(path, name))
 			}
 		}
 	case []any:

@@ -31,9 +31,9 @@ func (w *walk) rules(number int, v any, path string) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			if below, known := n.Properties[plain(name)]; known {
-				w.rules(below, v[name], join(path, plain(name)))
+				w.rules(below, v[name], Join(path, plain(name)))
 			} else if n.Values != nil {
-				w.rules(*n.Values, v[name], join(path, name))
+				w.rules(*n.Values, v[name], Join(path, name))
 			}
 		}
 	}

@@ -147,7 +147,7 @@ func (w *walk) object(n *node, v map[string]any, path string) any {
 			continue // an API server drops it
 		}
 		size++
-		at := join(path, name)
+		at := Join(path, name)
 		below, known := n.Properties[name]
 		switch {
 		case known:
@@ -165,7 +165,7 @@ func (w *walk) object(n *node, v map[string]any, path string) any {
 	}
 	for _, name := range n.Required {
 		if _, set := out[escape(name)]; !set {
-			w.fault(join(path, name), "set it", "is missing")
+			w.fault(Join(path, name), "set it", "is missing")
 		}
 	}
 	w.count(n.MinProperties, n.MaxProperties, size, "entries", path)
@@ -243,8 +243,9 @@ func (w *walk) text(n *node, v, path string) {
 	}
 }
 
-// join is the path of a field.
-func join(path, name string) string {
+// Join is the path of a field below a path, "" for none, as people write it: a name
+// that has a dot or a slash stands in brackets.
+func Join(path, name string) string {
 	switch {
 	case path == "":
 		return name

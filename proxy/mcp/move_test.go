@@ -93,6 +93,7 @@ func TestNoCopyOvertakesAnother(t *testing.T) {
 	c := client(t, fleet.Node("east-0"))
 	<-going
 	c.Call("1", "logging/setLevel", `{"level":"debug"}`)
+	// Were the later copy not held back, it would arrive now, before the older one.
 	for end := time.Now().Add(200 * time.Millisecond); fleet.Copied("debug") == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
