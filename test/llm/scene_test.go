@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -178,12 +177,8 @@ func (b *backend) stand(t *testing.T, i int, p *provider) (written, string) {
 
 func stand(t *testing.T, p *provider) string {
 	if p.handler == nil {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return l.Addr().String()
+		_, address := bound(t)
+		return address
 	}
 	server := httptest.NewUnstartedServer(p.handler)
 	if p.host == "" {
